@@ -1,0 +1,40 @@
+PYTHON_ENV := .venv/bin/python
+# Two processes: make test PYTEST_ARGS="-n 2 --dist loadfile"
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-slow check format figures bench clean
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+
+env: ## Make .venv from the pins of requirements.txt, or bring it up to date
+	@sh scripts/setup.sh
+
+demo: env ## Go through the whole workflow on example data, into runs/demo
+	$(PYTHON_ENV) -m firstpassage.cli demo --into runs/demo
+
+test: check ## Lint, check types, and run the fast tests
+	$(PYTHON_ENV) -m pytest $(PYTEST_ARGS)
+
+test-slow: env ## Run the slow tests
+	$(PYTHON_ENV) -m pytest -m slow $(PYTEST_ARGS)
+
+check: env ## Lint, formatting and types
+	$(PYTHON_ENV) -m ruff check
+	$(PYTHON_ENV) -m ruff format --check
+	$(PYTHON_ENV) -m mypy
+
+format: env ## Sort imports, mend what ruff can mend, and format
+	$(PYTHON_ENV) -m ruff check --fix
+	$(PYTHON_ENV) -m ruff format
+
+figures: env ## Draw the figures again
+	@for program in $(wildcard scripts/figures.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
+
+bench: env ## Run the benchmarks
+	@for program in $(wildcard benchmarks/*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
+
+clean: ## Remove the environment, caches and runs
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache build dist runs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

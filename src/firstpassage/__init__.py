@@ -1,0 +1,73 @@
+"""Amortized Bayesian inference, that you can audit, for models that integrate to a bound."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firstpassage.bridges.pymc import observe, priors
+    from firstpassage.errors import ArtefactError, DataError, DataWarning, FirstPassageError, ModelError
+    from firstpassage.estimators.bundle import load, pretrained, save
+    from firstpassage.estimators.nre import NRE
+    from firstpassage.likelihood import Likelihood
+    from firstpassage.models.ddm import ddm
+    from firstpassage.models.model import Model
+    from firstpassage.models.parameter import Parameter
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ArtefactError": "errors",
+    "DataError": "errors",
+    "DataWarning": "errors",
+    "FirstPassageError": "errors",
+    "Likelihood": "likelihood",
+    "Model": "models.model",
+    "ModelError": "errors",
+    "NRE": "estimators.nre",
+    "Parameter": "models.parameter",
+    "ddm": "models.ddm",
+    "load": "estimators.bundle",
+    "observe": "bridges.pymc",
+    "pretrained": "estimators.bundle",
+    "priors": "bridges.pymc",
+    "save": "estimators.bundle",
+}
+_ROOMS = ("diagnostics", "models", "pipeline", "plots")
+
+__all__ = [
+    "ArtefactError",
+    "DataError",
+    "DataWarning",
+    "ddm",
+    "diagnostics",
+    "FirstPassageError",
+    "Likelihood",
+    "load",
+    "Model",
+    "ModelError",
+    "models",
+    "NRE",
+    "observe",
+    "Parameter",
+    "pipeline",
+    "plots",
+    "pretrained",
+    "priors",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for, so that the import itself is quick."""
+    if name in _HOMES:
+        return getattr(import_module(f"firstpassage.{_HOMES[name]}"), name)
+    if name in _ROOMS:
+        return import_module(f"firstpassage.{name}")
+    raise AttributeError(f"module 'firstpassage' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

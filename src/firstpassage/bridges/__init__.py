@@ -1,0 +1,1 @@
+"""Bridges to probabilistic programming: PyMC."""

@@ -1,0 +1,103 @@
+"""Priors of the model's parameters as PyMC variables, cut to the box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pymc as pm
+from pytensor.tensor.variable import TensorVariable
+
+from firstpassage.errors import ModelError
+from firstpassage.likelihood import Likelihood
+from firstpassage.models.parameter import Parameter
+
+_Bounds = tuple[float, float]
+
+# NumPyro's class -> the PyMC class, its arguments, and the support.
+_FAMILIES: dict[str, tuple[str, Callable[[Any], dict[str, Any]], _Bounds]] = {
+    "Normal": ("Normal", lambda d: {"mu": d.loc, "sigma": d.scale}, (-np.inf, np.inf)),
+    "HalfNormal": ("HalfNormal", lambda d: {"sigma": d.scale}, (0.0, np.inf)),
+    "LogNormal": ("LogNormal", lambda d: {"mu": d.loc, "sigma": d.scale}, (0.0, np.inf)),
+    "Gamma": ("Gamma", lambda d: {"alpha": d.concentration, "beta": d.rate}, (0.0, np.inf)),
+    "Beta": ("Beta", lambda d: {"alpha": d.concentration1, "beta": d.concentration0}, (0.0, 1.0)),
+    "Exponential": ("Exponential", lambda d: {"lam": d.rate}, (0.0, np.inf)),
+}
+_TRUNCATED = ("TwoSidedTruncatedDistribution", "LeftTruncatedDistribution", "RightTruncatedDistribution")
+
+
+def make(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[TensorVariable, ...]:
+    """Register one variable for each parameter, in the order asked.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Whose parameters say box and prior.
+    names : tuple of str
+        Which parameters, each once.
+
+    Returns
+    -------
+    tuple of TensorVariable
+        The variables, named as the parameters.
+
+    Raises
+    ------
+    ModelError
+        If a prior has no counterpart in PyMC, or misses the box.
+    """
+    by_name = {p.name: p for p in likelihood.parameters}
+    return tuple(_register(by_name[name]) for name in names)
+
+
+def _register(parameter: Parameter) -> TensorVariable:
+    """Register one parameter."""
+    family, arguments, support = _translate(parameter)
+    low, high = max(support[0], parameter.bounds[0]), min(support[1], parameter.bounds[1])
+    if low >= high:
+        raise ModelError(
+            f"the prior of {parameter.name} lives on [{support[0]:g}, {support[1]:g}], which misses its box "
+            f"{parameter.bounds}. Choose a prior that overlaps it."
+        )
+    if family == "Uniform":
+        return pm.Uniform(parameter.name, low, high)
+    if family == "Normal":
+        return pm.TruncatedNormal(parameter.name, **arguments, lower=low, upper=high)
+    distribution = getattr(pm, family)
+    if (low, high) == support:
+        return distribution(parameter.name, **arguments)
+    return pm.Truncated(parameter.name, distribution.dist(**arguments), lower=low, upper=high)
+
+
+def _translate(parameter: Parameter) -> tuple[str, dict[str, float], _Bounds]:
+    """Find PyMC's family, its arguments and the support of a NumPyro distribution; None is uniform."""
+    prior = parameter.prior
+    kind = type(prior).__name__
+    if prior is None:
+        return "Uniform", {}, parameter.bounds
+    if not type(prior).__module__.startswith("numpyro.") or prior.batch_shape or prior.event_shape:
+        raise ModelError(_unknown(parameter))
+    if kind == "Uniform":
+        return "Uniform", {}, (float(prior.low), float(prior.high))
+    if kind in _TRUNCATED and type(prior.base_dist).__name__ == "Normal":
+        low = -np.inf if kind.startswith("Right") else float(prior.low)
+        high = np.inf if kind.startswith("Left") else float(prior.high)
+        return (
+            "Normal",
+            {"mu": float(prior.base_dist.loc), "sigma": float(prior.base_dist.scale)},
+            (low, high),
+        )
+    if kind not in _FAMILIES:
+        raise ModelError(_unknown(parameter))
+    family, arguments, support = _FAMILIES[kind]
+    return family, {name: float(value) for name, value in arguments(prior).items()}, support
+
+
+def _unknown(parameter: Parameter) -> str:
+    """Say which priors can be translated."""
+    return (
+        f"the prior of {parameter.name} must be None or one scalar NumPyro Uniform, TruncatedNormal, "
+        f"{', '.join(_FAMILIES)} to be made in PyMC; got {parameter.prior!r}. Write this prior with PyMC "
+        "yourself."
+    )

@@ -1,0 +1,373 @@
+"""The command line: fit, train, models, doctor, demo.
+
+Only typer is loaded at the start; every command imports what it needs. Progress and errors go to stderr,
+results to stdout. An expected error is one line and exit code 2; a fit that did not converge, or a doctor's
+finding, is 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from firstpassage.errors import DataWarning, FirstPassageError
+
+if TYPE_CHECKING:
+    from firstpassage.pipeline import FitRun
+
+_MANY = 6  # groups; the tables of more are only in the files
+
+app = typer.Typer(
+    help="Bayesian inference, exact and amortized, for models that integrate to a bound.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Into = Annotated[Path, typer.Option("--into", help="Folder for all output; made if missing.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace another run in that folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+Seed = Annotated[int, typer.Option(help="From 0 to 2**63 - 1; the same seed gives the same numbers.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="See: firstpassage models")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="firstpassage")
+
+
+def _expected(command: Callable[..., None]) -> Callable[..., None]:
+    """End expected errors with one line on stderr and exit code 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            with _messages():
+                command(*args, **kwargs)
+        except FirstPassageError as error:
+            _end(str(error))
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+def _end(message: str) -> NoReturn:
+    """Say what is wrong, and end."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    raise typer.Exit(2)
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Show the package's warnings on stderr, one line each."""
+    logger, handler = logging.getLogger("firstpassage"), logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.addFilter(lambda record: record.levelno == logging.WARNING)
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    root, silent = logging.getLogger(), logging.NullHandler()
+    # BayesFlow sends the logs of all libraries to stderr when it is loaded, unless the root has a handler.
+    root.addHandler(silent)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # the pipeline logs them
+            yield
+    finally:
+        logger.propagate = propagate
+        logger.removeHandler(handler)
+        root.removeHandler(silent)
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        try:
+            print(metadata.version("firstpassage"))
+        except metadata.PackageNotFoundError:
+            print("unknown: firstpassage is not installed (pip install -e .)")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it and exit.")
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+    del version
+
+
+@app.command()
+@_expected
+def fit(
+    model: ModelName,
+    table: Annotated[Path, typer.Argument(metavar="FILE.csv", help="One trial per row, with a header.")],
+    into: Into,
+    method: Annotated[list[str] | None, typer.Option(help="nre, exact, or both.  [default: nre]")] = None,
+    rt: Annotated[str, typer.Option(help="Column of response times in seconds.")] = "rt",
+    response: Annotated[str, typer.Option(help="Column of responses: +1 upper, -1 lower.")] = "response",
+    by: Annotated[str, typer.Option(help="Columns, with commas between, that make groups.")] = "",
+    draws: Annotated[int, typer.Option(help="Kept draws of each chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Warm-up steps of each chain.")] = 1000,
+    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    seed: Seed = 1,
+    estimator: Annotated[Path | None, typer.Option(help="A trained folder, not the shipped one.")] = None,
+    prior: Annotated[str, typer.Option(help="box (uniform) or reference (truncated normals).")] = "box",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a table of trials, group by group, and write draws, tables, figures and a report.
+
+    For ddm, the parameter a is HALF the boundary separation (HDDM, Stan and most papers use 2 a).
+    """
+    from firstpassage import pipeline
+
+    settings = pipeline.FitSettings(
+        model=model, methods=tuple(method or ["nre"]), draws=draws, tune=tune, chains=chains, seed=seed,
+        estimator=None if estimator is None else str(estimator), prior=prior,
+    )  # fmt: skip
+    groups = tuple(name.strip() for name in by.split(",") if name.strip())
+    with _fitting() as progress:
+        run = pipeline.fit_table(
+            table, settings, into=into, columns={"rt": rt, "response": response}, by=groups, force=force,
+            progress=progress,
+        )  # fmt: skip
+    _show_fits(run, as_json=as_json)
+
+
+@app.command()
+@_expected
+def demo(into: Into = Path("runs/demo"), force: Force = False, as_json: Json = False) -> None:
+    """Fit Cavanagh et al. (2011) by the shipped ratio estimator and by the exact likelihood, side by side."""
+    from firstpassage import pipeline
+
+    with _fitting() as progress:
+        run, drawn = pipeline.demo(into=into, force=force, progress=progress)
+    _show_fits(run, as_json=as_json, drawn=drawn)
+
+
+@app.command()
+@_expected
+def train(
+    model: ModelName,
+    budget: Annotated[int, typer.Option(help="Simulated pairs of parameters and a trial.")],
+    into: Into,
+    method: Annotated[str, typer.Option(help="nre.")] = "nre",
+    seed: Seed = 1,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train an estimator; the same command again goes on where it was stopped."""
+    from firstpassage import pipeline
+
+    settings = pipeline.TrainSettings(model=model, method=method, budget=budget, seed=seed)
+    try:
+        with _training(settings.budget) as progress:
+            run = pipeline.train(settings, into=into, force=force, progress=progress)
+    except KeyboardInterrupt:
+        again = f"firstpassage train {model} --method {method} --budget {budget} --seed {seed} --into {into}"
+        print(f"stopped; go on after the last full epoch with: {again}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    last = run.history.iloc[-1]
+    if as_json:
+        _print_json(
+            path=str(run.path), verdict=run.verdict, epochs=int(last["epoch"]), pairs=int(last["pairs"]),
+            validation_loss=float(last["validation_loss"]), seconds=run.seconds,
+        )  # fmt: skip
+        return
+    print(run.verdict)
+    print(run.path)
+
+
+@app.command()
+@_expected
+def models(as_json: Json = False) -> None:
+    """List the models, their parameters and the shipped estimators."""
+    from firstpassage.estimators.bundle import list_shipped
+    from firstpassage.models import registry
+    from firstpassage.pipeline._catalogue import MEANINGS
+
+    shipped: dict[str, list[str]] = {}
+    for name, kind in list_shipped():
+        shipped.setdefault(name, []).append(kind)
+    found = [registry.make(name) for name in registry.NAMES]
+    if as_json:
+        described = {
+            m.name: {
+                "shipped": shipped.get(m.name, []), "exact": m.exact is not None,
+                "parameters": {
+                    p.name: {"box": p.bounds, "unit": p.unit, "meaning": MEANINGS[m.name][p.name]}
+                    for p in m.parameters
+                },
+            } for m in found
+        }  # fmt: skip
+        _print_json(models=described)
+        return
+    for m in found:
+        methods = [*(["exact"] if m.exact is not None else []), *shipped.get(m.name, [])]
+        table = _table("parameter", "box", "unit", "meaning", title=f"{m.name}: fit by {', '.join(methods)}")
+        for p in m.parameters:
+            low, high = p.bounds
+            table.add_row(p.name, f"[{low:g}, {high:g}]", p.unit or "", MEANINGS[m.name][p.name])
+        _console().print(table)
+
+
+@app.command()
+@_expected
+def doctor(as_json: Json = False) -> None:
+    """Check Python, versions, backend, a known log density, the shipped estimators and the disk."""
+    from firstpassage import pipeline
+
+    checks = pipeline.doctor()
+    if as_json:
+        _print_json(
+            ok=all(c.ok for c in checks),
+            checks=[{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks],
+        )
+    else:
+        for c in checks:
+            print(f"{'ok' if c.ok else 'problem':8} {c.name}: {c.found}" + ("" if c.ok else f". {c.remedy}"))
+    if not all(c.ok for c in checks):
+        raise typer.Exit(1)
+
+
+def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -> None:
+    """Print table, verdicts, figures and, last, the path; exit code 1 if a fit is not to be trusted."""
+    from firstpassage import pipeline
+
+    if as_json:
+        _print_json(path=str(run.path), figures=[str(p) for p in drawn or []], **pipeline.metrics(run))
+    else:
+        if len(pipeline.by_group(run)) <= _MANY:
+            _console().print(_comparison(run))
+        for f in run.fits:
+            print(f"{f.group.name}, {f.method}: {f.convergence.verdict}")
+        for text in run.failures:
+            print(f"failed: {text}")
+        for path in drawn or []:
+            print(f"figure: {path}")
+        print(f"report: {run.path / 'report.html'}")
+        print(run.path)
+    if not run.ok:
+        raise typer.Exit(1)
+
+
+def _comparison(run: FitRun) -> Any:
+    """Lay the posteriors of all methods side by side, one row for each group and parameter."""
+    from firstpassage.pipeline import by_group
+
+    methods = list(dict.fromkeys(f.method for f in run.fits))
+    shifted = [m for m in methods if m != "exact"] if len(run.agreement) else []
+    heads = [f"{m} mean ± sd" for m in methods] + [f"{m} shift (exact sd)" for m in shifted]
+    table = _table("group", "trials", "parameter", *heads, numbers_from=3)
+    means = run.summary.set_index(["group", "parameter", "method"])[["mean", "sd"]]
+    shifts = run.agreement.set_index(["group", "parameter", "method"])["shift"] if shifted else None
+    for group, fits in by_group(run).items():
+        for i, p in enumerate(fits[0].likelihood.parameter_names):
+            cells = [_pair(means, (group, p, m)) for m in methods]
+            cells += [_signed(shifts, (group, p, m)) for m in shifted]
+            first = (group, str(len(fits[0].group.trials))) if i == 0 else ("", "")
+            table.add_row(*first, p, *cells, end_section=i + 1 == len(fits[0].likelihood.parameters))
+    if run.fits[0].likelihood.model == "ddm":
+        table.caption = "a is half the boundary separation."
+    return table
+
+
+def _pair(table: Any, key: tuple[str, ...]) -> str:
+    """Write mean and sd, or nothing for a fit that failed."""
+    return f"{table.loc[key, 'mean']:.3f} ± {table.loc[key, 'sd']:.3f}" if key in table.index else ""
+
+
+def _signed(column: Any, key: tuple[str, ...]) -> str:
+    """Write a shift, or nothing for a fit that failed."""
+    return f"{column.loc[key]:+.2f}" if key in column.index else ""
+
+
+def _table(*heads: str, title: str | None = None, numbers_from: int | None = None) -> Any:
+    """Make a plain rich table."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", caption_justify="left")
+    for place, head in enumerate(heads):
+        right = numbers_from is not None and place >= numbers_from
+        table.add_column(head, justify="right" if right else "left")
+    return table
+
+
+def _console(*, stderr: bool = False) -> Any:
+    """Make a console; files and pipes get lines of 120 characters."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 120, highlight=False)
+
+
+def _print_json(**content: Any) -> None:
+    """Print one JSON object."""
+    from firstpassage.diagnostics._json import as_json
+
+    print(json.dumps(json.loads(as_json(content)), ensure_ascii=False))
+
+
+@contextmanager
+def _bar(*columns: Any, total: int | None = None) -> Iterator[Callable[[str, float, float], None]]:
+    """Show progress on stderr: a bar in a terminal, else one line for each step."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeElapsedColumn())
+    lines = not sys.stderr.isatty()
+    with Progress(*shown, console=_console(stderr=True), transient=True, disable=lines) as bar:
+        task = bar.add_task("starting", total=total)
+
+        def step(text: str, done: float, of: float) -> None:
+            bar.update(task, description=text, completed=done, total=of)
+            if lines:
+                print(text, file=sys.stderr, flush=True)
+
+        yield step
+
+
+@contextmanager
+def _fitting() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show which fit runs, of how many."""
+    from rich.progress import MofNCompleteColumn
+
+    with _bar(MofNCompleteColumn()) as step:
+        yield lambda event: step(
+            f"sampling {event['group']}, {event['method']} ({event['done'] + 1} of {event['total']})",
+            event["done"],
+            event["total"],
+        )
+
+
+@contextmanager
+def _training(budget: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show epoch, loss and the time left."""
+    from rich.progress import TextColumn, TimeRemainingColumn
+
+    with _bar(TextColumn("{task.percentage:.0f} %, left"), TimeRemainingColumn(), total=budget) as step:
+        yield lambda event: step(
+            f"epoch {event['epoch']} of {event['epochs']}, validation loss {event['validation_loss']:.4f}",
+            event["pairs"],
+            event["budget"],
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""First-passage mathematics: pure functions, one trial, no priors."""

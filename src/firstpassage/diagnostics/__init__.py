@@ -1,0 +1,19 @@
+"""Diagnostics: numbers only."""
+
+from firstpassage.diagnostics._agreement import agreement
+from firstpassage.diagnostics._convergence import Convergence, convergence
+from firstpassage.diagnostics._predictive import predictive
+from firstpassage.diagnostics._response_times import ResponseTimes, response_times
+from firstpassage.diagnostics._summary import summary
+from firstpassage.diagnostics._two_sample import two_sample
+
+__all__ = [
+    "Convergence",
+    "ResponseTimes",
+    "agreement",
+    "convergence",
+    "predictive",
+    "response_times",
+    "summary",
+    "two_sample",
+]

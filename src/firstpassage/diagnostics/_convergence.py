@@ -1,0 +1,146 @@
+"""Convergence: whether draws may be used at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from firstpassage.diagnostics import _draws
+from firstpassage.errors import ModelError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+R_HAT = 1.01  # must lie below
+ESS = 400.0  # must be reached, bulk and tail
+DIVERGENT = 0.001  # share of the draws that may diverge
+EDGE = 0.01  # share of the box's width that counts as its edge, and share of the draws that may lie there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """Hold the worst convergence statistics over the parameters of one posterior.
+
+    Parameters
+    ----------
+    r_hat : float
+        Largest rank-normalised split R-hat; NaN for a single chain.
+    ess_bulk, ess_tail : float
+        Smallest effective sample sizes.
+    divergences, draws : int
+        Divergent transitions, and draws over all chains.
+    edge : mapping of str to float
+        Share of the draws within 1 % of an edge of the box, by parameter; empty without a box.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16: R-hat < 1.01, ESS >= 400.
+    """
+
+    r_hat: float
+    ess_bulk: float
+    ess_tail: float
+    divergences: int
+    draws: int
+    edge: Mapping[str, float]
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether R-hat < 1.01, both ESS >= 400 and at most .1 % of the draws diverge."""
+        return not self._failures()
+
+    @property
+    def verdict(self) -> str:
+        """Say in one sentence whether the chains converged, and whether the box cuts the posterior."""
+        failures = self._failures()
+        numbers = f"R-hat {self.r_hat:.3f}, ESS {_whole(self.ess_bulk)} bulk and {_whole(self.ess_tail)} tail"
+        text = f"converged: {numbers}, {self._divergent()}"
+        if failures:
+            text = f"not converged: {'; '.join(failures)}"
+        crowded = [f"{name} {share:.0%}" for name, share in self.edge.items() if share > EDGE]
+        if crowded:
+            text += f"; draws at an edge of the box, which may cut the posterior: {', '.join(crowded)}"
+        return text + "."
+
+    def _failures(self) -> list[str]:
+        """List what is not met, each with its remedy."""
+        failures = []
+        if not self.r_hat < R_HAT:
+            unknown = "cannot be computed (one chain, or constant draws)"
+            known = unknown if math.isnan(self.r_hat) else f"{self.r_hat:.4f}"
+            failures.append(f"R-hat {known}, needs < {R_HAT}")
+        smallest = min(self.ess_bulk, self.ess_tail, key=lambda n: -math.inf if math.isnan(n) else n)
+        if not smallest >= ESS:
+            failures.append(f"ESS {_whole(smallest)}, needs {ESS:.0f}: more draws")
+        if self.divergences > DIVERGENT * self.draws:
+            failures.append(f"{self._divergent()}, at most {DIVERGENT:.1%} may: more tuning steps")
+        return failures
+
+    def _divergent(self) -> str:
+        """Count the divergences in words."""
+        return f"{self.divergences} of {self.draws} draws diverged" if self.divergences else "no divergences"
+
+
+def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | None = None) -> Convergence:
+    """Judge whether chains of posterior draws agree with each other and are long enough.
+
+    Parameters
+    ----------
+    draws : DataTree
+        Groups posterior and, for divergences, sample_stats, as ``likelihood.sample`` returns them.
+    box : mapping of str to (float, float), optional
+        Bounds by parameter, such as ``likelihood.box``: adds the share of the draws at its edges.
+
+    Returns
+    -------
+    Convergence
+        Worst values over the parameters, ``ok`` and a one-sentence ``verdict``.
+
+    Raises
+    ------
+    DataError
+        If `draws` hold no posterior.
+    ModelError
+        If `box` names a parameter that `draws` do not have.
+
+    Examples
+    --------
+    >>> import arviz_base, numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> convergence(arviz_base.from_dict({"posterior": {"v": rng.normal(size=(4, 500))}})).ok
+    True
+    """
+    values = _draws.scalars(draws)
+    unknown = sorted(set(box or {}) - set(values))
+    if unknown:
+        raise ModelError(f"box names {unknown}; the draws have {', '.join(values)}.")
+    diverging = _draws.flags(draws, "diverging")
+    return Convergence(
+        r_hat=_worst(max, [_draws.r_hat(v) for v in values.values()]),
+        ess_bulk=_worst(min, [_draws.ess(v, method="bulk") for v in values.values()]),
+        ess_tail=_worst(min, [_draws.ess(v, method="tail") for v in values.values()]),
+        divergences=0 if diverging is None else int(diverging.sum()),
+        draws=next(iter(values.values())).size,
+        edge={name: _at_edge(values[name], bounds) for name, bounds in (box or {}).items()},
+    )
+
+
+def _worst(choose: Callable[[list[float]], float], numbers: list[float]) -> float:
+    """Choose the worst number; one that does not exist is worse than all."""
+    return math.nan if any(math.isnan(n) for n in numbers) else choose(numbers)
+
+
+def _at_edge(values: np.ndarray, bounds: tuple[float, float]) -> float:
+    """Compute the share of draws within 1 % of the box's width from one of its edges."""
+    low, high = bounds
+    margin = EDGE * (high - low)
+    return float(np.mean((values < low + margin) | (values > high - margin)))
+
+
+def _whole(number: float) -> str:
+    """Write an effective sample size."""
+    return "unknown" if math.isnan(number) else f"{number:.0f}"

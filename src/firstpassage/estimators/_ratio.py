@@ -1,0 +1,29 @@
+"""The trained log ratio in plain JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from firstpassage.estimators import _features, _forward
+from firstpassage.models.model import Model
+
+Density = Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array]
+
+
+def density(model: Model, arrays: Mapping[str, np.ndarray], *, activation: str) -> Density:
+    """Make the per-trial log ratio; it is -inf, with a zero gradient, where the model excludes the data."""
+    symmetry = model.symmetry or _features.plain(model)
+    features = _features.Features(symmetry, pair=arrays["features/pair"], alone=arrays["features/alone"])
+
+    def log_ratio(x: Any, theta: Mapping[str, Any]) -> jax.Array:
+        pair = _forward.perceptron(arrays, "pair", features.of_pair(x, theta), activation=activation)
+        alone = _forward.perceptron(arrays, "alone", features.of_data(x), activation=activation)
+        total = pair + symmetry.log_scale(x, theta) + alone
+        return jnp.where(symmetry.possible(x, theta), total, -jnp.inf)
+
+    return log_ratio

@@ -1,0 +1,108 @@
+"""Pairs of parameters and one trial for training: fresh ones each epoch, or a table that is shuffled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from firstpassage import seeds
+from firstpassage.errors import DataError, ModelError
+from firstpassage.models.model import Model
+
+Pairs = tuple[dict[str, np.ndarray], np.ndarray]
+
+
+class Source(Protocol):
+    """Anything that gives pairs for a purpose."""
+
+    def draw(self, n: int, *, purpose: str) -> Pairs:
+        """Give n pairs: theta (n,) by name, and x (n, column)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fresh:
+    """Simulate new pairs whenever asked."""
+
+    model: Model
+    seed: int
+
+    def draw(self, n: int, *, purpose: str) -> Pairs:
+        """Simulate n pairs; the same purpose gives the same pairs."""
+        theta = self.model.prior(n, seed=seeds.derive(self.seed, f"prior: {purpose}"))
+        data = self.model.likelihood(theta, trials=1, seed=seeds.derive(self.seed, f"data: {purpose}"))
+        return theta, flatten(data)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Draw without replacement from pairs that exist; a held-out tenth is for validation."""
+
+    theta: dict[str, np.ndarray]
+    x: np.ndarray
+    seed: int
+
+    def draw(self, n: int, *, purpose: str) -> Pairs:
+        """Choose n rows; the same purpose gives the same rows."""
+        held_out = len(self.x) // 10
+        first, last = (0, held_out) if purpose == "validation" else (held_out, len(self.x))
+        rng = seeds.generator(self.seed, f"rows: {purpose}")
+        rows = np.concatenate([rng.permutation(np.arange(first, last)) for _ in range(-(-n // (last - first)))])[:n]
+        return {name: value[rows] for name, value in self.theta.items()}, self.x[rows]
+
+
+def table(model: Model, simulations: Mapping[str, Any], *, seed: int) -> Table:
+    """Check a user's table: one entry for each parameter and variable, one row for each simulation."""
+    missing = [name for name in model.parameter_names if name not in simulations]
+    variables = [name for name in simulations if name not in model.parameter_names]
+    if missing or not variables:
+        raise ModelError(
+            f"simulations must map every parameter ({', '.join(model.parameter_names)}) and at least one observed "
+            f"variable to arrays of equal length; got {sorted(simulations)}."
+        )
+    rows = {name: np.asarray(simulations[name], dtype=np.float64) for name in simulations}
+    if len({len(value) for value in rows.values()}) != 1 or not all(np.isfinite(v).all() for v in rows.values()):
+        raise DataError("simulations must be finite arrays of equal length. Drop the failed rows first.")
+    theta = {name: rows[name] for name in model.parameter_names}
+    return Table(theta, flatten({name: rows[name].reshape(len(rows[name]), 1, -1) for name in variables}), seed)
+
+
+def flatten(data: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Put the variables of one trial per row side by side: (n, column)."""
+    return np.concatenate([np.reshape(value, (len(value), -1)) for value in data.values()], axis=1)
+
+
+class Batches(keras.utils.PyDataset):
+    """Feed one epoch of pairs in batches; the next epoch's pairs are made when an epoch ends."""
+
+    def __init__(self, source: Source, adapter: Any, *, batch: int, steps: int, epoch: int) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.source, self.adapter, self.batch, self.steps, self.epoch = source, adapter, batch, steps, epoch
+        self._fill()
+
+    def __len__(self) -> int:
+        """Count the batches of an epoch."""
+        return self.steps
+
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
+        """Give one batch."""
+        rows = slice(i * self.batch, (i + 1) * self.batch)
+        return {name: value[rows] for name, value in self.pairs.items()}
+
+    def on_epoch_end(self) -> None:
+        """Move to the next epoch's pairs."""
+        self.epoch += 1
+        self._fill()
+
+    def _fill(self) -> None:
+        """Draw this epoch's pairs and put them through the adapter once."""
+        theta, x = self.source.draw(self.batch * self.steps, purpose=f"epoch {self.epoch}")
+        self.pairs = adapt(self.adapter, theta, x)
+
+
+def adapt(adapter: Any, theta: Mapping[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
+    """Put pairs through the BayesFlow adapter, with the trailing channel axis that it wants."""
+    return adapter({**{name: value[:, None] for name, value in theta.items()}, "x": x})

@@ -1,0 +1,358 @@
+"""Likelihood: one log density (or log ratio) per trial, exact or learned, behind one type.
+
+Batching, names, shapes, the box and the precision are checked here, once, for every model and method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from firstpassage import _nuts
+from firstpassage.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    import jax
+    import pandas as pd
+    import xarray as xr
+
+    from firstpassage.models.parameter import Parameter
+
+Kind = Literal["exact", "approximate", "nle", "nre"]
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Likelihood:
+    """Give the log density of every trial as a function of the parameters.
+
+    Made by ``model.exact``, by ``NRE(model).fit(...)``, ``load`` and ``pretrained``; seldom by hand.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model, such as ``"ddm"``.
+    kind : {"exact", "approximate", "nle", "nre"}
+        What the numbers are. For ``"nre"`` they are log ratios: each trial has an unknown constant.
+    trial : str
+        What one trial is, such as ``"choice"``.
+    parameters : tuple of Parameter
+        In the order of the model. Their bounds are the box outside of which the density is zero.
+    columns : tuple of str
+        Names of the observed variables of a trial, in the order of the last axis of what `read` returns.
+    read : callable
+        Turns one subject's data into an array with one trial per row, or raises `DataError`.
+    density : callable
+        Pure JAX, ``density(x, theta) -> (trial,)``: `x` as `read` returns it, `theta` a dict of scalars or
+        (trial,) arrays, already inside the box.
+    limits : callable, optional
+        ``limits(x) -> {name: (lower, upper)}``: bounds that the data imply, such as t below the fastest rt.
+    simulate : callable, optional
+        ``simulate(theta, rng) -> (n, column)`` array: one simulated trial for each row of `theta`, a dict of
+        (n,) arrays; for predictive sampling.
+    precision : {"float64", "float32"}
+        In which the density is computed. Sums over trials are always made in the caller's precision.
+    card : mapping, optional
+        What is known of a learned likelihood: training, versions, audit.
+    arrays : mapping of str to ndarray, optional
+        Weights of a learned likelihood, as its bundle holds them.
+
+    Examples
+    --------
+    >>> import firstpassage as fp
+    >>> exact = fp.ddm().exact
+    >>> exact.log_prob([[0.8, 1.0], [0.6, -1.0]], v=0.5, a=1.5, z=0.5, t=0.3).round(3)
+    array([-1.238, -2.036])
+    """
+
+    model: str
+    kind: Kind
+    trial: str
+    parameters: tuple[Parameter, ...]
+    columns: tuple[str, ...]
+    read: Callable[[Any], np.ndarray]
+    density: Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array]
+    limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None = None
+    simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
+    precision: Precision = "float64"
+    card: Mapping[str, Any] | None = None
+    arrays: Mapping[str, np.ndarray] | None = None
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the model."""
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def box(self) -> dict[str, tuple[float, float]]:
+        """Lower and upper bound of every parameter, in the parameter's unit."""
+        return {p.name: p.bounds for p in self.parameters}
+
+    def function(self, x: jax.Array, theta: Mapping[str, jax.Array]) -> jax.Array:
+        """Evaluate the log density of every trial in JAX: traceable, differentiable, without checks.
+
+        Parameters
+        ----------
+        x : jax.Array, shape (trial, ...)
+            What `read` returns.
+        theta : mapping of str to jax.Array
+            Scalars, or one value for each trial.
+
+        Returns
+        -------
+        jax.Array, shape (trial,)
+            Nats; -inf with a zero gradient outside the box.
+        """
+        import jax.numpy as jnp
+        from jax import dtypes
+
+        dtype = dtypes.canonicalize_dtype(self.precision)
+        inside, safe = jnp.ones((), dtype=bool), {}
+        for name, (low, high) in self.box.items():
+            value = jnp.asarray(theta[name])
+            inside &= (value >= low) & (value <= high)
+            safe[name] = jnp.clip(value, low, high).astype(dtype)
+        density = self.density(jnp.asarray(x, dtype), safe).astype(_widest(x, theta))
+        return jnp.where(inside, density, -jnp.inf)
+
+    @cached_property
+    def _compiled(self) -> Callable[..., jax.Array]:
+        """Hold the compiled `function` for the life of this object."""
+        import jax
+
+        return jax.jit(self.function)
+
+    def log_prob(self, data: Any, **theta: Any) -> np.ndarray:
+        """Evaluate the log density (for ``kind="nre"`` the log ratio) of every trial.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like
+            One subject's trials; see the model.
+        **theta : float or array_like, shape (trial,)
+            Every parameter by its name: one value, or one for each trial.
+
+        Returns
+        -------
+        ndarray, shape (trial,), float64
+            Nats. -inf outside the box and where the data are impossible.
+
+        Raises
+        ------
+        DataError
+            If the data are not usable, or a parameter has not one value per trial.
+        ModelError
+            If a parameter is unknown or missing.
+        """
+        import jax
+
+        x = self.read(data)
+        values = self.values(theta, trials=len(x))
+        with jax.enable_x64():
+            return np.asarray(self._compiled(x, values), dtype=np.float64)
+
+    def values(self, theta: Mapping[str, Any], *, trials: int) -> dict[str, np.ndarray]:
+        """Check parameter values: every name once, each a scalar or one value per trial.
+
+        Parameters
+        ----------
+        theta : mapping of str to array_like
+            The values by name.
+        trials : int
+            Number of trials.
+
+        Returns
+        -------
+        dict of str to ndarray, shape () or (trial,), float64
+            In the order of the model.
+
+        Raises
+        ------
+        DataError
+            If a value is not numeric or has another shape.
+        ModelError
+            If a name is unknown or missing.
+        """
+        self.check_names(theta)
+        return {name: _value(name, theta[name], trials=trials) for name in self.parameter_names}
+
+    def check_names(self, names: Any) -> None:
+        """Raise unless `names` are exactly the names of the parameters, in any order.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The names given.
+
+        Raises
+        ------
+        ModelError
+            If one is unknown or missing.
+        """
+        given, wanted = set(names), set(self.parameter_names)
+        wrong = [f"unknown {sorted(given - wanted)}"] if given - wanted else []
+        wrong += [f"missing {sorted(wanted - given)}"] if wanted - given else []
+        if wrong:
+            raise ModelError(
+                f"{self.model} takes the parameters {', '.join(self.parameter_names)}; got {', '.join(sorted(given))}: "
+                f"{' and '.join(wrong)}. Give each by its name, once."
+            )
+
+    def trials(self, data: Any) -> pd.DataFrame:
+        """List the trials in the order of `log_prob`, so that regressors can be matched to them.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like
+            One subject's trials.
+
+        Returns
+        -------
+        DataFrame
+            One row for each trial, with the observed variables and the index of `data` if it has one.
+
+        Raises
+        ------
+        DataError
+            If the data are not usable.
+        """
+        import pandas as pd
+
+        x = self.read(data)
+        index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(x), name="trial")
+        return pd.DataFrame(x.reshape(len(x), -1), columns=list(self.columns), index=index)
+
+    def support(self, x: np.ndarray) -> dict[str, tuple[float, float]]:
+        """Give the part of the box in which the data are possible at all.
+
+        Parameters
+        ----------
+        x : ndarray, shape (trial, ...)
+            What `read` returns.
+
+        Returns
+        -------
+        dict of str to (float, float)
+            Lower and upper bound of every parameter.
+
+        Raises
+        ------
+        DataError
+            If no value of a parameter allows these data.
+        """
+        support = dict(self.box)
+        for name, (low, high) in (self.limits(x) if self.limits else {}).items():
+            support[name] = (max(low, support[name][0]), min(high, support[name][1]))
+            if support[name][0] >= support[name][1]:
+                raise DataError(
+                    f"these data need {name} between {low:.4g} and {high:.4g}, which lies outside its box "
+                    f"{self.box[name]}. Look at the extreme trials, or train with a wider box."
+                )
+        return support
+
+    def sample(
+        self,
+        data: Any,
+        *,
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        seed: int,
+        prior: Mapping[str, Any] | None = None,
+        method: Literal["auto", "nuts"] = "auto",
+    ) -> xr.DataTree:
+        """Draw from the posterior of one subject by NUTS, all chains in one compiled JAX program.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like
+            One subject's trials.
+        draws, tune, chains : int
+            Kept draws and warm-up steps of each chain, and the number of chains.
+        seed : int
+            From 0 to 2**63 - 1.
+        prior : mapping of str to distribution, optional
+            NumPyro distributions, or objects with a JAX ``log_prob``, which replace the model's own priors for
+            the parameters named. All priors are cut to the box.
+        method : {"auto", "nuts"}
+            ``"auto"`` is NUTS here.
+
+        Returns
+        -------
+        xarray.DataTree
+            Groups posterior, sample_stats (diverging, lp, energy, n_steps, tree_depth, acceptance_rate, step_size)
+            and observed_data, as ArviZ reads it.
+
+        Raises
+        ------
+        DataError
+            If the data are not usable.
+        ModelError
+            If a setting, a prior or the seed is wrong.
+
+        References
+        ----------
+        Hoffman and Gelman (2014), The No-U-Turn Sampler. Sampler and adaptation are those of BlackJAX.
+        """
+        if method not in ("auto", "nuts"):
+            raise ModelError(f'method must be "auto" or "nuts"; got {method!r}. Use "auto".')
+        x = self.read(data)
+        result = _nuts.run(
+            self,
+            x,
+            priors=self._priors(prior or {}),
+            settings=_nuts.Settings(draws=draws, tune=tune, chains=chains),
+            seed=seed,
+        )
+        return _nuts.as_datatree(result, columns=self.columns, x=x, attributes={"model": self.model, "kind": self.kind})
+
+    def _priors(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Order the priors as the parameters, the given ones before the model's own; None is uniform."""
+        if not isinstance(given, Mapping):
+            raise ModelError(f"prior must map parameter names to distributions; got {type(given).__name__}.")
+        unknown = sorted(set(given) - set(self.parameter_names))
+        if unknown:
+            raise ModelError(f"prior names {unknown}; the parameters are {', '.join(self.parameter_names)}.")
+        return tuple(given.get(p.name, p.prior) for p in self.parameters)
+
+    def distribution(self) -> Any:
+        """Make the PyMC distribution: BayesFlow's `NeuralDistribution`, safe.
+
+        Returns
+        -------
+        bayesflow.wrappers.pymc.NeuralDistribution
+            Call it inside ``pm.Model()`` as ``dist("obs", v=..., a=..., observed=data)``. `observe` does the same
+            without loading BayesFlow.
+        """
+        from firstpassage.bridges.pymc import distribution
+
+        return distribution(self)
+
+
+def _widest(x: jax.Array, theta: Mapping[str, jax.Array]) -> Any:
+    """Name the precision of the caller."""
+    import jax.numpy as jnp
+
+    return jnp.result_type(jnp.float32, x, *theta.values())
+
+
+def _value(name: str, value: Any, *, trials: int) -> np.ndarray:
+    """Check one parameter: numeric, and a scalar or one value per trial."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} must be a number or an array of numbers; got {value!r}.") from None
+    if array.shape == (1,) and trials != 1:
+        array = array[0]
+    if array.shape not in ((), (trials,)):
+        raise DataError(
+            f"{name} must be one number or {trials} of them, one for each trial; got shape {array.shape}. "
+            "Index it by trial, for example effect[subject_of_trial]."
+        )
+    if np.isnan(array).any():
+        raise DataError(f"{name} must be a number; got NaN in {int(np.isnan(array).sum())} of {array.size} values.")
+    return array

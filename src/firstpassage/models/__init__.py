@@ -1,0 +1,1 @@
+"""Models: parameters, prior, simulator and exact likelihood, one file each."""

@@ -1,0 +1,325 @@
+"""Model: parameters, a prior, a simulator of data given parameters, and the exact likelihood where there is one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from firstpassage import seeds
+from firstpassage.errors import ModelError
+from firstpassage.likelihood import Likelihood
+from firstpassage.models import _simulate
+from firstpassage.models.parameter import Parameter
+
+if TYPE_CHECKING:
+    import bayesflow as bf
+
+Style = Literal["batch", "single", "jax"]
+Theta = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Schema:
+    """Say what one subject's data are.
+
+    Parameters
+    ----------
+    trial : str
+        What one trial is, such as ``"choice"``.
+    columns : tuple of str
+        Names of a trial's observed variables, as the simulator returns them.
+    read : callable
+        Turns a user's data into an array of shape (trial, column), or raises `DataError`.
+    limits : callable, optional
+        ``limits(x) -> {name: (lower, upper)}``: bounds on parameters that the data imply.
+    """
+
+    trial: str
+    columns: tuple[str, ...]
+    read: Callable[[Any], np.ndarray]
+    limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Symmetry:
+    """Tell a network what it need not learn: the symmetries of the simulator, never a density.
+
+    Parameters
+    ----------
+    invariants : callable
+        Pure JAX, ``invariants(x, theta) -> (..., feature)``: coordinates that the symmetries leave unchanged.
+        `theta` is a dict of arrays that broadcast against ``x[..., column]``.
+    log_scale : callable
+        ``log_scale(x, theta) -> (...,)``: the log Jacobian of the change of units that the invariants undo.
+    evidence : callable
+        ``evidence(x) -> (..., feature)``: coordinates of the data alone, for the evidence p(x) in a ratio.
+    possible : callable
+        ``possible(x, theta) -> (...,)`` of bool: where the simulator can produce the data at all.
+    """
+
+    invariants: Callable[[Any, Mapping[str, Any]], Any]
+    log_scale: Callable[[Any, Mapping[str, Any]], Any]
+    evidence: Callable[[Any], Any]
+    possible: Callable[[Any, Mapping[str, Any]], Any]
+
+
+class Model:
+    """Put a prior and a simulator of data together, for amortized inference.
+
+    Parameters
+    ----------
+    name : str
+        A short name, such as ``"ddm"``.
+    parameters : sequence of Parameter
+        In the order that everything will have.
+    likelihood : callable
+        The simulator of data given parameters. Style "batch": ``f(theta, *, trials, rng)`` with a dict of (n,) arrays,
+        returning a dict of (n, trials, ...) arrays; "single": the same for one parameter set, with floats and
+        (trials, ...); "jax": as "single", traceable, with a JAX key as `rng`; it is vmapped and compiled.
+    prior : callable or distribution, optional
+        ``f(n, *, rng)`` returning a dict of (n,) arrays (then only posterior estimators can use the model). None
+        draws each parameter from its own prior.
+    exact : Likelihood, optional
+        The exact likelihood, if it can be computed.
+    schema : Schema, optional
+        What one subject's data are. None takes a dict of arrays with trials first.
+    symmetry : Symmetry, optional
+        Symmetries of the simulator that networks may use.
+    summary : callable, optional
+        Summary statistics of the data.
+    style : {"batch", "single", "jax"}
+        How `likelihood` wants to be called.
+    settings : mapping, optional
+        Constants of the simulator, stored with what is trained.
+
+    Raises
+    ------
+    ModelError
+        If a part is missing or does not fit the others.
+
+    Examples
+    --------
+    >>> def simulate(theta, *, trials, rng):
+    ...     return {"x": rng.normal(theta["mu"][:, None], 1.0, (len(theta["mu"]), trials))}
+    >>> model = Model(name="shift", parameters=[Parameter("mu", bounds=(-1, 1))], likelihood=simulate)
+    >>> model.likelihood(model.prior(3, seed=1), trials=2, seed=1)["x"].shape
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        parameters: Sequence[Parameter],
+        likelihood: Callable[..., Any],
+        prior: Any = None,
+        exact: Likelihood | None = None,
+        schema: Schema | None = None,
+        symmetry: Symmetry | None = None,
+        summary: Callable[..., Any] | None = None,
+        style: Style = "batch",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if style not in get_args(Style):
+            raise ModelError(f"style must be one of {', '.join(get_args(Style))}; got {style!r}.")
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ModelError(f"a model's name must be a Python identifier; got {name!r}. Use one such as 'moons'.")
+        if not callable(likelihood):
+            raise ModelError(f"likelihood must be a function that simulates data; got {likelihood!r}.")
+        if prior is not None and not callable(prior):
+            raise ModelError(f"prior must be a function f(n, *, rng) -> dict of (n,) arrays; got {prior!r}.")
+        self._freeze(
+            name=name, parameters=_parameters(parameters), exact=exact, schema=schema, symmetry=symmetry,
+            summary=summary, style=style, settings=dict(settings or {}), _simulator=likelihood, _prior=prior,
+        )  # fmt: skip
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    exact: Likelihood | None
+    schema: Schema | None
+    symmetry: Symmetry | None
+    summary: Callable[..., Any] | None
+    style: Style
+    settings: Mapping[str, Any]
+    _simulator: Callable[..., Any]
+    _prior: Callable[..., Any] | None
+
+    def _freeze(self, **fields: Any) -> None:
+        """Set the fields once."""
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
+
+    def __setattr__(self, field: str, value: Any) -> None:
+        """Refuse changes: a model is a value."""
+        raise ModelError(f"a Model is frozen; make a new one instead of setting {field}.")
+
+    def __repr__(self) -> str:
+        """Show name and box."""
+        box = ", ".join(f"{p.name} in [{p.bounds[0]:g}, {p.bounds[1]:g}]" for p in self.parameters)
+        return f"Model({self.name}: {box})"
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters: the order of everything."""
+        return tuple(p.name for p in self.parameters)
+
+    def prior(self, n: int, *, seed: int) -> dict[str, np.ndarray]:
+        """Draw parameter sets.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            From 0 to 2**63 - 1.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n,)
+            In the order and units of the parameters.
+
+        Raises
+        ------
+        ModelError
+            If `n` or the seed is wrong, or the prior leaves the box.
+        """
+        return self._draw_prior(_count("n", n), seeds.generator(seed, "prior"))
+
+    def _draw_prior(self, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw from the joint prior, or from each parameter's own."""
+        if self._prior is not None:
+            drawn = dict(self._prior(n, rng=rng))
+        else:
+            drawn = {p.name: _draw(p, n, rng) for p in self.parameters}
+        return self._check_theta(drawn, n=n)
+
+    def log_prior(self, theta: Theta) -> np.ndarray:
+        """Evaluate the log density of the prior.
+
+        Parameters
+        ----------
+        theta : dict of str to ndarray, shape (n,)
+            Parameter sets.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            -inf outside the box.
+
+        Raises
+        ------
+        ModelError
+            If the prior was given as a function that can only be sampled.
+        """
+        if self._prior is not None:
+            raise ModelError(f"the prior of {self.name} can only be sampled. Give each Parameter a prior instead.")
+        total = np.zeros(np.shape(theta[self.parameter_names[0]]))
+        for p in self.parameters:
+            value = np.asarray(theta[p.name], dtype=np.float64)
+            low, high = p.bounds
+            density = -np.log(high - low) if p.prior is None else np.asarray(p.prior.log_prob(value))
+            total = total + np.where((value >= low) & (value <= high), density, -np.inf)
+        return total
+
+    def likelihood(self, theta: Theta, *, trials: int = 1, seed: int) -> dict[str, np.ndarray]:
+        """Simulate data given parameters.
+
+        Parameters
+        ----------
+        theta : dict of str to ndarray, shape (n,)
+            Parameter sets inside the box.
+        trials : int
+            Trials for each parameter set.
+        seed : int
+            From 0 to 2**63 - 1.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n, trials, ...)
+            The observed variables.
+
+        Raises
+        ------
+        ModelError
+            If the parameters do not fit, or the simulator's output has a wrong form.
+        DataError
+            If the simulator returns NaN or infinite values.
+        """
+        checked = self._check_theta(theta)
+        n = len(checked[self.parameter_names[0]])
+        return _simulate.run(
+            self, checked, trials=_count("trials", trials), n=n, rng=seeds.generator(seed, "likelihood")
+        )
+
+    def simulator(self, *, trials: int = 1, seed: int | None = None) -> bf.simulators.Simulator:
+        """Make a batched BayesFlow simulator from prior and likelihood.
+
+        Parameters
+        ----------
+        trials : int
+            Trials for each parameter set.
+        seed : int, optional
+            Of the whole stream of batches; None is 0.
+
+        Returns
+        -------
+        bayesflow.simulators.Simulator
+            ``.sample(batch)`` gives parameters of shape (batch, 1) and data of shape (batch, trials, ...).
+        """
+        from firstpassage.estimators.simulator import make
+
+        return make(self, trials=_count("trials", trials), seed=0 if seed is None else seed)
+
+    def _check_theta(self, theta: Theta, n: int | None = None) -> dict[str, np.ndarray]:
+        """Check names, shapes and the box of parameter sets."""
+        if not isinstance(theta, Mapping) or set(theta) != set(self.parameter_names):
+            given = sorted(theta) if isinstance(theta, Mapping) else type(theta).__name__
+            raise ModelError(f"theta must be a dict of {', '.join(self.parameter_names)}; got {given}.")
+        checked = {p.name: np.atleast_1d(np.asarray(theta[p.name], dtype=np.float64)) for p in self.parameters}
+        shapes = {value.shape for value in checked.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1 or (n is not None and shapes != {(n,)}):
+            raise ModelError(
+                f"every parameter must have shape {(n or 'n',)}; got { {k: v.shape for k, v in checked.items()} }."
+            )
+        for p in self.parameters:
+            bad = ~((checked[p.name] >= p.bounds[0]) & (checked[p.name] <= p.bounds[1]))
+            if bad.any():
+                raise ModelError(
+                    f"{p.name} must lie in {p.bounds}; {int(bad.sum())} of {bad.size} do not (first: "
+                    f"{checked[p.name][bad][0]!r}). Widen the bounds of the parameter, or change the prior."
+                )
+        return checked
+
+
+def _parameters(given: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """Check that there are parameters, each with its own name."""
+    parameters = tuple(given)
+    if not parameters or not all(isinstance(p, Parameter) for p in parameters):
+        raise ModelError(f"parameters must be one or more firstpassage.Parameter; got {given!r}.")
+    names = [p.name for p in parameters]
+    if len(set(names)) != len(names):
+        raise ModelError(f"every parameter needs a name of its own; got {', '.join(names)}.")
+    return parameters
+
+
+def _count(name: str, value: Any) -> int:
+    """Check a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ModelError(f"{name} must be a positive integer; got {value!r}.")
+    return int(value)
+
+
+def _draw(parameter: Parameter, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw one parameter from its own prior."""
+    if parameter.prior is None:
+        return rng.uniform(*parameter.bounds, size=n)
+    if "key" in inspect.signature(parameter.prior.sample).parameters:
+        import jax
+
+        with jax.enable_x64():
+            return np.asarray(parameter.prior.sample(jax.random.key(rng.integers(2**31)), (n,)), dtype=np.float64)
+    return np.asarray(parameter.prior.sample(n, rng), dtype=np.float64)

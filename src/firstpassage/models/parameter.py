@@ -1,0 +1,78 @@
+"""Parameter: the one record from which order, adapters, labels, priors and checks derive."""
+
+from __future__ import annotations
+
+import keyword
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from firstpassage.errors import ModelError
+
+_TAKEN = frozenset({"data", "trials", "seed", "name", "likelihood", "observed", "self", "dataset", "batch_shape"})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Describe one parameter of a model.
+
+    Parameters
+    ----------
+    name : str
+        A Python identifier, such as ``"v"``.
+    bounds : (float, float)
+        The training box: finite, lower below upper, in the parameter's unit.
+    prior : distribution, optional
+        A NumPyro distribution, or any object with ``sample`` and ``log_prob``. None is uniform on the bounds.
+    symbol : str, optional
+        For axis labels, TeX allowed; the name if None.
+    unit : str, optional
+        For axis labels, such as ``"s"``.
+
+    Raises
+    ------
+    ModelError
+        If the name or the bounds cannot be used.
+
+    Examples
+    --------
+    >>> Parameter("v", bounds=(-3, 3), unit="1/s").label
+    'v (1/s)'
+    """
+
+    name: str
+    _: KW_ONLY
+    bounds: tuple[float, float]
+    prior: Any = None
+    symbol: str | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names and bounds that cannot be used."""
+        name = self.name
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            raise ModelError(f"a parameter's name must be a Python identifier; got {name!r}. Use one such as 'drift'.")
+        if name in _TAKEN:
+            raise ModelError(f"a parameter cannot be called {name!r}, an argument has that name. Use another.")
+        object.__setattr__(self, "bounds", _bounds(name, self.bounds))
+        if self.prior is not None and not {"sample", "log_prob"} <= set(dir(self.prior)):
+            raise ModelError(
+                f"the prior of {name} must have sample and log_prob, as NumPyro distributions do; got {self.prior!r}."
+            )
+
+    @property
+    def label(self) -> str:
+        """Axis label: symbol (unit)."""
+        symbol = self.symbol or self.name
+        return f"{symbol} ({self.unit})" if self.unit else symbol
+
+
+def _bounds(name: str, bounds: Any) -> tuple[float, float]:
+    """Check a pair of bounds."""
+    try:
+        low, high = (float(b) for b in bounds)
+    except (TypeError, ValueError):
+        raise ModelError(f"the bounds of {name} must be two numbers (lower, upper); got {bounds!r}.") from None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ModelError(f"the bounds of {name} must be finite with lower < upper; got ({low}, {high}).")
+    return low, high

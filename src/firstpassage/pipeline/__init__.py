@@ -1,0 +1,27 @@
+"""Pipeline: from a table or a budget to a folder of artefacts."""
+
+from firstpassage.pipeline._demo import demo
+from firstpassage.pipeline._doctor import Check, doctor
+from firstpassage.pipeline._fit import Fit, FitRun, FitSettings, fit_table
+from firstpassage.pipeline._folder import RunFolder, run_folder
+from firstpassage.pipeline._report import by_group, metrics
+from firstpassage.pipeline._tables import Group
+from firstpassage.pipeline._train import TrainRun, TrainSettings, train
+
+__all__ = [
+    "Check",
+    "Fit",
+    "FitRun",
+    "FitSettings",
+    "Group",
+    "RunFolder",
+    "TrainRun",
+    "TrainSettings",
+    "by_group",
+    "demo",
+    "doctor",
+    "fit_table",
+    "metrics",
+    "run_folder",
+    "train",
+]

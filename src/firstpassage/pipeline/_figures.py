@@ -1,0 +1,129 @@
+"""Figures of a run: marginals and posterior predictive of each group, with their numbers.
+
+matplotlib is loaded when the first one is drawn, so that bad input is refused quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from firstpassage import diagnostics, seeds
+from firstpassage.models.model import Model
+
+if TYPE_CHECKING:
+    from firstpassage.pipeline._fit import Fit
+
+_REPLICATES = 200
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def marginals(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed: int) -> Path:
+    """Draw one row of marginal posteriors for each group, methods laid over each other.
+
+    Parameters
+    ----------
+    rows : mapping of str to sequence of Fit
+        The fits of each group, by its name.
+    path : Path
+        Of the PNG.
+    model : Model
+        Its parameters are the columns.
+    seed : int
+        Of the run, for the caption.
+
+    Returns
+    -------
+    Path
+        Of the PNG.
+    """
+    from firstpassage import plots
+
+    panels = plots.canvas(rows=len(rows), columns=len(model.parameters), height=2.1)
+    numbers = {}
+    for axes, (name, fits) in zip(panels, rows.items(), strict=True):
+        plots.marginals({fit.method: fit.draws for fit in fits}, parameters=model.parameters, ax=axes)
+        numbers[name] = {fit.method: _quantiles(fit) for fit in fits}
+    _tidy(panels, list(rows))
+    counts = "; ".join(f"{name}: n = {len(fits[0].group.trials)} trials" for name, fits in rows.items())
+    caption = f"Marginal posterior densities of {model.name}; {counts}; seed {seed}."
+    return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
+
+
+def predictive(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed: int) -> Path:
+    """Draw one row of predicted and observed response times for each group, one panel for each method.
+
+    Parameters
+    ----------
+    rows : mapping of str to sequence of Fit
+        The fits of each group, by its name.
+    path : Path
+        Of the PNG.
+    model : Model
+        For the caption.
+    seed : int
+        Of the run; the replicates derive theirs.
+
+    Returns
+    -------
+    Path
+        Of the PNG.
+    """
+    from firstpassage import plots
+
+    columns = max(len(fits) for fits in rows.values())
+    panels = plots.canvas(rows=len(rows), columns=columns, width=4.2, height=2.6)
+    numbers: dict[str, Any] = {}
+    for axes, (name, fits) in zip(panels, rows.items(), strict=True):
+        for panel, fit in zip(axes, fits, strict=False):
+            numbers.setdefault(name, {})[fit.method] = _predict(fit, panel, seed=seed)
+    _tidy(panels, list(rows))
+    counts = "; ".join(f"{name}: n = {len(fits[0].group.trials)} trials" for name, fits in rows.items())
+    caption = (
+        f"Response times of the data and of {_REPLICATES} data sets of the same size simulated from the "
+        f"posterior of {model.name}: median and central 90 %; upper boundary upwards, lower downwards; "
+        f"{counts}; seed {seed}."
+    )
+    return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
+
+
+def _tidy(panels: np.ndarray, names: Sequence[str]) -> None:
+    """Name the rows at their left, and keep the legends of the first row and the axis labels of the last."""
+    from firstpassage import plots
+
+    last = len(names) - 1
+    with plots.style():
+        for row, name in enumerate(names):
+            if name != "all":
+                panels[row, 0].set_title(name)
+            for panel in panels[row]:
+                if row < last:
+                    panel.set_xlabel("")
+                legend = panel.get_legend()
+                if row > 0 and legend is not None:
+                    legend.remove()
+
+
+def _quantiles(fit: Fit) -> dict[str, dict[str, float]]:
+    """List the quantiles of every parameter."""
+    posterior = fit.draws["posterior"].dataset
+    return {
+        str(name): dict(zip(map(str, _QUANTILES), np.quantile(values, _QUANTILES).tolist(), strict=True))
+        for name, values in posterior.data_vars.items()
+    }
+
+
+def _predict(fit: Fit, panel: Any, *, seed: int) -> dict[str, Any]:
+    """Draw one predictive panel and return its numbers."""
+    from firstpassage import plots
+
+    data = fit.likelihood.read(fit.group.trials)
+    own = seeds.derive(seed, f"predictive {fit.group.name} {fit.method}")
+    replicates = diagnostics.predictive(fit.likelihood, fit.draws, data, seed=own, replicates=_REPLICATES)
+    plots.predictive(data, replicates, method=fit.method, ax=panel)
+    found = diagnostics.response_times(data, replicates)
+    return asdict(found)

@@ -1,0 +1,304 @@
+"""Fit: one or several methods on every group of a table, into a folder of artefacts."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firstpassage import _nuts, seeds
+from firstpassage.diagnostics import Convergence, agreement, convergence, summary
+from firstpassage.errors import DataError, DataWarning, FirstPassageError, ModelError
+from firstpassage.likelihood import Likelihood
+from firstpassage.models import plain, registry
+from firstpassage.pipeline import _catalogue, _report, _tables
+from firstpassage.pipeline._folder import RunFolder, run_folder
+from firstpassage.pipeline._tables import Group
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+_LOG = logging.getLogger(__name__)
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """Say what is fitted, and how.
+
+    Parameters
+    ----------
+    model : str
+        Such as ``"ddm"``.
+    methods : tuple of str
+        One or several of ``"nre"`` and ``"exact"``, which are then compared.
+    draws, tune, chains : int
+        Of NUTS.
+    seed : int
+        From 0 to 2**63 - 1; every group and method derives its own.
+    estimator : str, optional
+        A trained bundle instead of the shipped one.
+    prior : {"box", "reference"}
+        Uniform on the box, or the priors of the published reference set-up.
+
+    Raises
+    ------
+    ModelError
+        If a setting cannot be used.
+
+    Examples
+    --------
+    >>> FitSettings(methods=("nre", "exact"), seed=1).draws
+    1000
+    """
+
+    model: str = "ddm"
+    methods: tuple[str, ...] = ("nre",)
+    draws: int = 1000
+    tune: int = 1000
+    chains: int = 4
+    seed: int = 1
+    estimator: str | None = None
+    prior: str = "box"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run, before anything is read or written."""
+        object.__setattr__(self, "methods", tuple(dict.fromkeys(self.methods)))
+        seeds.check(self.seed)
+        _nuts.Settings(draws=self.draws, tune=self.tune, chains=self.chains)
+        unknown = [m for m in self.methods if m not in _catalogue.METHODS]
+        if unknown or not self.methods:
+            known = ", ".join(_catalogue.METHODS)
+            raise ModelError(f"there is no method {', '.join(unknown)!r}; the methods are {known}.")
+        if self.estimator is not None and set(self.methods) == {"exact"}:
+            raise ModelError("an estimator was given, but only the exact likelihood is used. Add method nre.")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fit:
+    """Hold the posterior of one group by one method.
+
+    Parameters
+    ----------
+    group : Group
+        The data.
+    method : str
+        Which likelihood.
+    likelihood : Likelihood
+        That likelihood.
+    draws : DataTree
+        Posterior draws.
+    convergence : Convergence
+        May they be used?
+    seed : int
+        Given to ``likelihood.sample``.
+    seconds : float
+        Of sampling, with compilation.
+    """
+
+    group: Group
+    method: str
+    likelihood: Likelihood
+    draws: xr.DataTree
+    convergence: Convergence
+    seed: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitRun:
+    """Hold everything that a call of `fit_table` made.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    fits : tuple of Fit
+        By group, then by method.
+    failures : tuple of str
+        What could not be sampled, with the reason.
+    summary : DataFrame
+        One row for each group, method and parameter.
+    agreement : DataFrame
+        One row for each group, learned method and parameter; empty unless the exact method ran too.
+    """
+
+    path: Path
+    fits: tuple[Fit, ...]
+    failures: tuple[str, ...]
+    summary: pd.DataFrame
+    agreement: pd.DataFrame
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether everything was sampled and converged."""
+        return not self.failures and all(fit.convergence.ok for fit in self.fits)
+
+
+def fit_table(
+    table: str | Path,
+    settings: FitSettings,
+    *,
+    into: str | Path,
+    columns: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    force: bool = False,
+    progress: Progress | None = None,
+) -> FitRun:
+    """Fit every group of a CSV of trials, and write a folder of artefacts.
+
+    Parameters
+    ----------
+    table : str or Path
+        A CSV with one trial per row.
+    settings : FitSettings
+        Model, methods, sampler and seed.
+    into : str or Path
+        The folder of config.json, environment.txt, run.log, draws/, summary.csv, metrics.json, figures/ and
+        report.html.
+    columns : mapping of str to str, optional
+        What the file calls the model's columns.
+    by : sequence of str
+        Columns that make the groups.
+    force : bool
+        Replace another run.
+    progress : callable, optional
+        Called before every fit with a dict of group, method, done and total.
+
+    Returns
+    -------
+    FitRun
+        Draws, verdicts and tables.
+
+    Raises
+    ------
+    DataError
+        If the table or a group cannot be used; nothing is written then.
+    ModelError
+        If the model or a setting cannot be used.
+    ArtefactError
+        If the estimator or the folder cannot be used.
+    """
+    model = registry.make(settings.model)
+    groups = _tables.read_groups(table, wanted=plain.schema(model).columns, columns=columns, by=by)
+    likelihoods = {m: _catalogue.likelihood(model, m, estimator=settings.estimator) for m in settings.methods}
+    notes = [_checked(group, likelihood) for group in groups for likelihood in likelihoods.values()]
+    config = {
+        **asdict(settings), "table": Path(table).name, "sha256": _tables.digest(table),
+        "columns": dict(columns or {}), "by": list(by),
+    }  # fmt: skip
+    prior = _catalogue.priors(model, settings.prior)
+    with run_folder(into, command="fit", settings=config, force=force) as folder:
+        for note in dict.fromkeys(text for found in notes for text in found):
+            _LOG.warning("%s", note)
+        fits, failures = _fit_all(
+            groups, likelihoods, settings, prior=prior, folder=folder, progress=progress
+        )
+        run = FitRun(
+            path=folder.path, fits=tuple(fits), failures=tuple(failures),
+            summary=_summaries(fits), agreement=_agreements(fits),
+        )  # fmt: skip
+        _report.write(folder, run, model=model, settings=settings)
+        _LOG.info("%s", "finished" if run.ok else "finished, with problems")
+    return run
+
+
+def _checked(group: Group, likelihood: Likelihood) -> list[str]:
+    """Read a group as the sampler will, so that bad data are refused before anything is written."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            likelihood.support(likelihood.read(group.trials))
+        except DataError as error:
+            raise DataError(str(error) if not group.keys else f"in {group.name}: {error}") from None
+    return [f"{group.name}: {warning.message}" for warning in caught]
+
+
+def _fit_all(
+    groups: Sequence[Group],
+    likelihoods: Mapping[str, Likelihood],
+    settings: FitSettings,
+    *,
+    prior: Mapping[str, Any] | None,
+    folder: RunFolder,
+    progress: Progress | None,
+) -> tuple[list[Fit], list[str]]:
+    """Fit and save group by group; one that cannot be sampled does not stop the others."""
+    fits: list[Fit] = []
+    failures: list[str] = []
+    pairs = [(group, method) for group in groups for method in likelihoods]
+    for done, (group, method) in enumerate(pairs):
+        if progress:
+            progress({"group": group.name, "method": method, "done": done, "total": len(pairs)})
+        try:
+            fit = _fit(group, method, likelihoods[method], settings, prior=prior)
+        except FirstPassageError as error:
+            failures.append(f"{group.name}, {method}: {error}")
+            _LOG.error("%s", failures[-1])
+            continue
+        _LOG.info("%s, %s: %s (%.1f s)", group.name, method, fit.convergence.verdict, fit.seconds)
+        folder.write(f"draws/{group.slug}-{method}.nc", bytes(fit.draws.to_netcdf(engine="h5netcdf")))
+        fits.append(fit)
+    if not fits:
+        raise DataError(f"nothing could be fitted. {failures[0]}")
+    return fits, failures
+
+
+def _fit(
+    group: Group,
+    method: str,
+    likelihood: Likelihood,
+    settings: FitSettings,
+    *,
+    prior: Mapping[str, Any] | None,
+) -> Fit:
+    """Sample one posterior and judge it."""
+    seed, start = seeds.derive(settings.seed, f"fit {group.name} {method}"), time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
+        draws = likelihood.sample(
+            group.trials,
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            seed=seed,
+            prior=prior,
+        )
+    seconds = time.perf_counter() - start
+    draws.attrs.update({"group": group.name, "seed": seed, "prior": settings.prior})
+    return Fit(
+        group=group, method=method, likelihood=likelihood, draws=draws, seed=seed, seconds=seconds,
+        convergence=convergence(draws, box=likelihood.box),
+    )  # fmt: skip
+
+
+def _summaries(fits: Sequence[Fit]) -> pd.DataFrame:
+    """Stack the summaries of all fits."""
+    import pandas as pd
+
+    return pd.concat([_labelled(summary(fit.draws), fit) for fit in fits], ignore_index=True)
+
+
+def _agreements(fits: Sequence[Fit]) -> pd.DataFrame:
+    """Compare every learned posterior with the exact one of the same group."""
+    import pandas as pd
+
+    exact = {fit.group.slug: fit for fit in fits if fit.method == "exact"}
+    learned = [fit for fit in fits if fit.method != "exact" and fit.group.slug in exact]
+    tables = [_labelled(agreement(fit.draws, exact[fit.group.slug].draws), fit) for fit in learned]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _labelled(table: pd.DataFrame, fit: Fit) -> pd.DataFrame:
+    """Put group, its keys and the method before a table by parameter."""
+    labelled = table.reset_index()
+    taken = {"group", "method", *labelled.columns}
+    keys = {name: value for name, value in fit.group.keys.items() if name not in taken}
+    for place, (name, value) in enumerate({"group": fit.group.name, **keys, "method": fit.method}.items()):
+        labelled.insert(place, name, value)
+    return labelled

@@ -1,0 +1,181 @@
+"""Report: the tables, the figures and one page of HTML that a run leaves."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import warnings
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firstpassage.errors import DataWarning
+from firstpassage.models.model import Model
+from firstpassage.pipeline import _catalogue, _figures
+from firstpassage.pipeline._folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from firstpassage.pipeline._fit import Fit, FitRun, FitSettings
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #111 }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
+th:first-child, td:first-child, td.text { text-align: left } td.text { white-space: normal }
+img { max-width: 100% } .bad { color: #b00020; font-weight: 600 }
+figcaption, .small { color: #555; font-size: 13px }
+"""
+
+
+def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings) -> None:
+    """Write summary.csv, metrics.json, the figures and report.html.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Where.
+    run : FitRun
+        What was fitted.
+    model : Model
+        Of the run.
+    settings : FitSettings
+        Of the run.
+    """
+    folder.write_text("summary.csv", run.summary.to_csv(index=False, float_format="%.6g"))
+    folder.write_json("metrics.json", metrics(run))
+    pictures = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
+        for name, fits in by_group(run).items():
+            kinds = [_figures.marginals]
+            if fits[0].likelihood.trial == "choice":
+                kinds.append(_figures.predictive)
+            paths = [folder.path / "figures" / f"{fits[0].group.slug}-{kind.__name__}.png" for kind in kinds]
+            paths[0].parent.mkdir(exist_ok=True)
+            pictures[name] = [
+                kind({name: fits}, path, model=model, seed=settings.seed)
+                for kind, path in zip(kinds, paths, strict=True)
+            ]
+    folder.write_text("report.html", _page(run, pictures, model=model, settings=settings))
+
+
+def by_group(run: FitRun) -> dict[str, list[Fit]]:
+    """Collect the fits of each group.
+
+    Parameters
+    ----------
+    run : FitRun
+        What was fitted.
+
+    Returns
+    -------
+    dict of str to list of Fit
+        In the order of the run.
+    """
+    groups: dict[str, list[Fit]] = {}
+    for fit in run.fits:
+        groups.setdefault(fit.group.name, []).append(fit)
+    return groups
+
+
+def metrics(run: FitRun) -> dict[str, Any]:
+    """Collect the convergence of every fit, and how far learned posteriors lie from exact ones.
+
+    Parameters
+    ----------
+    run : FitRun
+        What was fitted.
+
+    Returns
+    -------
+    dict
+        ``ok``, ``failures``, and ``groups`` by name, each with ``trials``, ``methods`` and ``agreement``.
+    """
+    groups: dict[str, Any] = {}
+    for name, fits in by_group(run).items():
+        methods = {fit.method: _metrics(fit) for fit in fits}
+        groups[name] = {"trials": len(fits[0].group.trials), "methods": methods}
+        if len(run.agreement):
+            here = run.agreement[run.agreement["group"] == name]
+            groups[name]["agreement"] = {
+                method: table.set_index("parameter")[["shift", "shift_se", "sd_ratio"]].to_dict("index")
+                for method, table in here.groupby("method")
+            }
+    return {"ok": run.ok, "failures": list(run.failures), "groups": groups}
+
+
+def _metrics(fit: Fit) -> dict[str, Any]:
+    """Describe one fit in numbers and one sentence."""
+    numbers = asdict(fit.convergence)
+    return {
+        "ok": fit.convergence.ok, "verdict": fit.convergence.verdict, **numbers,
+        "seconds": fit.seconds, "seed": fit.seed,
+    }  # fmt: skip
+
+
+def _page(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settings: FitSettings) -> str:
+    """Put everything on one page that needs no other file."""
+    meanings = _catalogue.MEANINGS.get(model.name, {})
+    parts = [
+        f"<h1>{escape(model.name)}: {escape(', '.join(settings.methods))}</h1>",
+        f"<p>{settings.chains} chains of {settings.tune} tuning steps and {settings.draws} draws, "
+        f"seed {settings.seed}, prior {escape(settings.prior)}. Settings: config.json; versions: "
+        "environment.txt.</p>",
+        "<ul>" + "".join(f"<li><b>{escape(k)}</b>: {escape(v)}</li>" for k, v in meanings.items()) + "</ul>",
+        "<h2>May the draws be used?</h2>", _verdicts(run),
+        "<h2>Posterior</h2>", _table(run.summary),
+    ]  # fmt: skip
+    if len(run.agreement):
+        parts += [
+            "<h2>Learned against exact</h2>",
+            '<p class="small">shift: distance of the posterior means in exact posterior standard deviations; '
+            "shift_se: its standard error from the finite number of draws; sd_ratio: learned over exact "
+            "standard deviation.</p>",
+            _table(run.agreement),
+        ]
+    for name, paths in pictures.items():
+        parts += [f"<h2>{escape(name)}</h2>", *(_figure(path) for path in paths)]
+    title = f"<title>firstpassage fit {escape(model.name)}</title>"
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{title}<style>{_STYLE}</style></head>'
+    return "\n".join([head, "<body>", *parts, "</body></html>\n"])
+
+
+def _verdicts(run: FitRun) -> str:
+    """List one sentence for each fit, and what could not be fitted."""
+    rows = [
+        f"<tr><td>{escape(fit.group.name)}</td><td>{escape(fit.method)}</td><td>{len(fit.group.trials)}</td>"
+        f'<td class="text{"" if fit.convergence.ok else " bad"}">{escape(fit.convergence.verdict)}</td></tr>'
+        for fit in run.fits
+    ]
+    rows += [f'<tr><td class="text bad" colspan="4">{escape(text)}</td></tr>' for text in run.failures]
+    head = "<tr><th>group</th><th>method</th><th>trials</th><th>verdict</th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _table(table: pd.DataFrame) -> str:
+    """Write a data frame as HTML with few digits."""
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
+    rows = ["".join(f"<td>{escape(_cell(v))}</td>" for v in row) for row in table.itertuples(index=False)]
+    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+
+
+def _cell(value: Any) -> str:
+    """Write one cell."""
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return "unknown"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def _figure(path: Path) -> str:
+    """Embed a picture, with its caption."""
+    caption = json.loads(path.with_suffix(".json").read_text())["caption"]
+    data = base64.b64encode(path.read_bytes()).decode()
+    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -1,0 +1,86 @@
+"""The look of all figures: one style sheet, and one colour and line for each method."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from importlib import resources
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by all common kinds of colour vision.
+COLOURS = {
+    "exact": "#000000",
+    "nre": "#0072B2",
+    "nle": "#D55E00",
+    "npe": "#009E73",
+    "approximate": "#CC79A7",
+}
+NAMES = {"exact": "exact", "nre": "NRE", "nle": "NLE", "npe": "NPE", "approximate": "approximate"}
+OBSERVED = "#8C8C8C"  # data: outlines
+OBSERVED_FILL = "#E8E8E8"
+TRUTH = "#000000"  # the parameter that made simulated data: a solid black line
+_OTHERS = ("#E69F00", "#56B4E9", "#8C564B")
+
+_SHEET = resources.files("firstpassage.plots") / "firstpassage.mplstyle"
+
+
+def style() -> AbstractContextManager[None]:
+    """Apply the style sheet inside a with statement, and put the former settings back.
+
+    Returns
+    -------
+    context manager
+        For ``with style(): ...``.
+
+    Examples
+    --------
+    >>> with style():
+    ...     axes = canvas(rows=1, columns=2)
+    """
+    with resources.as_file(_SHEET) as sheet:
+        return mpl.style.context(sheet)
+
+
+def canvas(*, rows: int, columns: int, width: float = 2.4, height: float = 2.3) -> np.ndarray:
+    """Make a figure that no window shows and nobody need close, for saving to a file.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of panels.
+    width, height : float
+        Inches for each panel.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes, shape (rows, columns)
+        The figure is ``axes[0, 0].figure``.
+
+    Examples
+    --------
+    >>> canvas(rows=1, columns=2).shape
+    (1, 2)
+    """
+    with style():
+        figure = Figure(figsize=(width * columns, height * rows))
+        return figure.subplots(rows, columns, squeeze=False)
+
+
+def shown(*, columns: int) -> np.ndarray:
+    """Make a row of panels in a figure that a notebook shows."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(1, columns, figsize=(2.4 * columns, 2.3), squeeze=False)[1][0]
+
+
+def colour(method: str, place: int = 0) -> str:
+    """Return the colour of a method; others take turns."""
+    return COLOURS.get(method, _OTHERS[place % len(_OTHERS)])
+
+
+def dashes(method: str) -> str:
+    """Return the line style of a method: dashed if exact, so that both lines are seen where they agree."""
+    return "--" if method == "exact" else "-"

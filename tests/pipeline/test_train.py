@@ -1,0 +1,99 @@
+"""Training fills a folder, goes on where it was stopped, and is refused before it writes."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+import firstpassage as fp
+from firstpassage.errors import ArtefactError, ModelError
+from firstpassage.pipeline import TrainSettings, _train, train
+
+
+class Halting:
+    """Stand in for NRE: two epochs with a checkpoint after each, and a stop after the first call's first."""
+
+    batch = 1000
+
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, *, budget, seed, into, progress):
+        checkpoint = into / "checkpoint.npz"
+        done = json.loads(checkpoint.read_text()) if checkpoint.exists() else []
+        for epoch in range(len(done) + 1, 3):
+            done.append(
+                {
+                    "epoch": epoch,
+                    "pairs": budget // 2 * epoch,
+                    "loss": 1 / epoch,
+                    "validation_loss": 2 / epoch,
+                }
+            )
+            checkpoint.write_text(json.dumps(done))
+            if progress:
+                progress({**done[-1], "epochs": 2, "budget": budget})
+        pd.DataFrame(done).to_csv(into / "history.csv", index=False)
+        checkpoint.unlink()
+        return self.model.exact
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setitem(_train._ESTIMATORS, "nre", Halting)
+
+
+def stop(event):
+    raise KeyboardInterrupt
+
+
+def test_a_run_leaves_history_loss_and_verdict(tmp_path):
+    events = []
+    run = train(TrainSettings(budget=10_000, seed=1), into=tmp_path / "run", progress=events.append)
+    assert [event["epoch"] for event in events] == [1, 2]
+    assert run.verdict == "trained: 2 epochs on 10,000 pairs, validation loss 1.0000 nats."
+    found = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
+    assert found == {
+        "config.json", "environment.txt", "run.log", "history.csv", "metrics.json", "figures/loss.png",
+        "figures/loss.json",
+    }  # fmt: skip
+    assert "n = 10000 simulated pairs; seed 1" in (run.path / "figures" / "loss.json").read_text()
+
+
+def test_a_stopped_run_goes_on(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(TrainSettings(budget=10_000), into=tmp_path, progress=stop)
+    assert "KeyboardInterrupt" in (tmp_path / "run.log").read_text()
+    events = []
+    train(TrainSettings(budget=10_000), into=tmp_path, progress=events.append)
+    assert [event["epoch"] for event in events] == [2]
+
+
+def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(TrainSettings(budget=10_000), into=tmp_path, progress=stop)
+    with pytest.raises(ArtefactError, match="other budget"):
+        train(TrainSettings(budget=20_000), into=tmp_path)
+    events = []
+    train(TrainSettings(budget=20_000), into=tmp_path, force=True, progress=events.append)
+    assert [event["epoch"] for event in events] == [1, 2], "force starts anew"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"budget": 999}, {"budget": -1}, {"budget": 1.5e6}, {"budget": 10_000, "method": "exact"},
+     {"budget": 10_000, "seed": -1}, {"budget": 10_000, "model": "moons"}],
+    ids=str,
+)  # fmt: skip
+def test_settings_that_cannot_train_are_refused_at_once(wrong):
+    with pytest.raises(ModelError):
+        TrainSettings(**wrong)
+
+
+@pytest.mark.slow
+def test_a_real_training_can_be_loaded(tmp_path, monkeypatch):
+    monkeypatch.setitem(_train._ESTIMATORS, "nre", fp.NRE)
+    run = train(TrainSettings(budget=200_000, seed=1), into=tmp_path / "run")
+    assert fp.load(run.path).kind == "nre"
