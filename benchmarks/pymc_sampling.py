@@ -1,10 +1,13 @@
-"""How fast NUTS samples the drift-diffusion model in PyMC: ours, HSSM's analytic likelihood, BayesFlow's bare wrapper.
+"""How fast NUTS samples the drift-diffusion model in PyMC.
 
-One reference set-up: 200 trials from v = .5, a = 1.5, z = .5, t = .3; priors v ~ N(0, 1.5), a ~ N(1, .5), z ~ N(.5, .2),
-t ~ N(.3, .3), each truncated to the box; 4 chains of 1000 tuning steps and 1000 draws. Every case runs in a process of its
-own, one after the other, chains in one job, so that neither settings nor caches leak. Compilation is timed apart, by a first
-short run; the effective draws per second are the smallest bulk ESS of the four parameters over the time of tuning and
-sampling. Run:  python benchmarks/pymc_sampling.py --out results.json  [--tune 300 --draws 300] [--cases exact:pymc ...]
+Compared are our likelihoods, HSSM's analytic one, and BayesFlow's bare NeuralDistribution around its own ratio
+estimator. One reference set-up: 200 trials from v = .5, a = 1.5, z = .5, t = .3; priors v ~ N(0, 1.5),
+a ~ N(1, .5), z ~ N(.5, .2), t ~ N(.3, .3), each truncated to the box; 4 chains of 1000 tuning steps and 1000
+draws. Every case runs in a process of its own, one after the other, so that neither settings nor caches leak.
+Compilation is timed apart, by a first short run; the effective draws per second are the smallest bulk ESS of the
+four parameters over the time of tuning and sampling. Run
+
+    python benchmarks/pymc_sampling.py --out results.json [--tune 300 --draws 300] [--cases exact:pymc ...]
 """
 
 from __future__ import annotations
@@ -38,17 +41,18 @@ def trials(n: int, seed: int) -> np.ndarray:
     """Draw the reference data."""
     import firstpassage as fp
 
-    data = fp.ddm().likelihood(
-        {name: np.array([value]) for name, value in TRUTH.items()}, trials=n, seed=seed
-    )
+    data = fp.ddm().likelihood({name: np.array([value]) for name, value in TRUTH.items()}, trials=n, seed=seed)
     return np.column_stack([data["rt"][0], data["response"][0]])
 
 
-def priors() -> dict[str, Any]:
+def priors(**starts: float) -> dict[str, Any]:
     """Make the reference priors inside the PyMC model around."""
     import pymc as pm
 
-    return {k: pm.TruncatedNormal(k, m, s, lower=low, upper=high) for k, (m, s, low, high) in PRIORS.items()}
+    return {
+        name: pm.TruncatedNormal(name, mean, sd, lower=low, upper=high, initval=starts.get(name))
+        for name, (mean, sd, low, high) in PRIORS.items()
+    }
 
 
 def observe_exact(x: np.ndarray, options: argparse.Namespace) -> None:
@@ -66,12 +70,12 @@ def observe_nre(x: np.ndarray, options: argparse.Namespace) -> None:
 
 
 def observe_hssm(x: np.ndarray, options: argparse.Namespace) -> None:
-    """Use HSSM's analytic density, without lapses."""
+    """Use HSSM's analytic density, without lapses, and start t where HSSM does: it gets stuck above the data."""
     import pymc as pm
     from hssm.likelihoods.analytical import logp_ddm
 
     signature = f"(),(),(),()->({x.shape[1]})"
-    pm.CustomDist("obs", *priors().values(), logp=logp_ddm, signature=signature, observed=x)
+    pm.CustomDist("obs", *priors(t=0.025).values(), logp=logp_ddm, signature=signature, observed=x)
 
 
 def observe_bare(x: np.ndarray, options: argparse.Namespace) -> None:
@@ -98,7 +102,7 @@ def train_bare(seconds: float, seed: int) -> Any:
 
     import firstpassage as fp
 
-    n, names = 300_000, list(PRIORS)
+    n, names = 100_000, list(PRIORS)
     model = fp.ddm()
     theta = model.prior(n, seed=seed)
     data = theta | {k: v[:, 0] for k, v in model.likelihood(theta, trials=1, seed=seed).items()}
@@ -117,30 +121,23 @@ def train_bare(seconds: float, seed: int) -> Any:
         standardize="all",
     )
     estimator.compile(optimizer=keras.optimizers.Adam(1e-3))
-    dataset = bf.datasets.OfflineDataset(data=data, batch_size=256, adapter=adapter)
+    dataset = bf.datasets.OfflineDataset(data=data, batch_size=256, adapter=adapter, num_samples=n)
 
     class Stop(keras.callbacks.Callback):
         """End after the time given."""
 
         def on_train_begin(self, logs: Any = None) -> None:
-            self.end, self.steps = time.monotonic() + seconds, 0
+            self.end, self.epochs = time.monotonic() + seconds, 0
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.steps += 1
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.epochs += 1
             left = max(0.0, (self.end - time.monotonic()) / seconds)
             self.model.optimizer.learning_rate = 1e-3 * max(left, 0.02)
-            if left == 0.0:
-                self.model.stop_training = True
-                raise StopIteration
+            self.model.stop_training = left == 0.0
 
     stop = Stop()
-    try:
-        estimator.fit(dataset=dataset, epochs=1000, callbacks=[stop], verbose=0)
-    except StopIteration:
-        pass
-    # Keras keeps the weights of a JAX training step apart until the epoch ends.
-    estimator.jax_state_sync()
-    print(f"bare estimator: {stop.steps} steps of 256 in {seconds:g} s", file=sys.stderr)
+    estimator.fit(dataset=dataset, epochs=1000, callbacks=[stop], verbose=0)
+    print(f"bare estimator: {stop.epochs} epochs of {n} trials in {seconds:g} s", file=sys.stderr)
     return estimator
 
 
@@ -233,12 +230,8 @@ def run_case(case: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def run_apart(case: str, arguments: list[str]) -> dict[str, Any]:
     """Run one case in a new process; one that cannot run is noted, not fatal."""
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments, "--child", case], capture_output=True, text=True
-    )
-    sys.stderr.write(
-        "".join(line + "\n" for line in done.stderr.splitlines() if line.startswith("bare estimator"))
-    )
+    done = subprocess.run([sys.executable, __file__, *arguments, "--child", case], capture_output=True, text=True)
+    sys.stderr.write("".join(line + "\n" for line in done.stderr.splitlines() if line.startswith("bare estimator")))
     if done.returncode:
         return {"skipped": (done.stderr.strip().splitlines() or ["no message"])[-1]}
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -246,9 +239,7 @@ def run_apart(case: str, arguments: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Parse, run, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--tune", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=1000)
@@ -268,9 +259,7 @@ def main() -> None:
         results[case] = run_apart(case, sys.argv[1:])
         print(f"{case:14s} {json.dumps(results[case])}", flush=True)
     bare = results.get("bare:pymc", {}).get("ess_per_cpu_s")
-    ratios = {
-        c: round(r["ess_per_cpu_s"] / bare, 2) for c, r in results.items() if bare and "ess_per_cpu_s" in r
-    }
+    ratios = {c: round(r["ess_per_cpu_s"] / bare, 2) for c, r in results.items() if bare and "ess_per_cpu_s" in r}
     print(f"times the bare wrapper, per CPU second (required {REQUIRED:g}): {ratios}")
     if options.out:
         settings = {k: v for k, v in vars(options).items() if k not in ("out", "child", "cases")}

@@ -29,9 +29,7 @@ def call(*arguments: object):
 def trials(tmp_path_factory):
     simulated = fp.ddm().likelihood({k: np.array([x]) for k, x in TRUTH.items()}, trials=48, seed=1)
     path = tmp_path_factory.mktemp("data") / "trials.csv"
-    table = pd.DataFrame(
-        {"RT": simulated["rt"][0], "choice": simulated["response"][0].astype(int), "stim": "LL"}
-    )
+    table = pd.DataFrame({"RT": simulated["rt"][0], "choice": simulated["response"][0].astype(int), "stim": "LL"})
     table.to_csv(path, index=False)
     return path
 
@@ -57,7 +55,7 @@ def test_a_fit_prints_table_verdicts_and_last_its_folder(fitted):
     assert "stim=LL, nre: " in printed.stdout
     assert "stim=LL, exact: " in printed.stdout
     assert "half the boundary separation" in printed.stdout
-    assert "shift" in printed.stdout
+    assert "the exact posterior: largest shift" in printed.stdout
     assert "sampling stim=LL, exact (2 of 2)" in printed.stderr
     assert "Traceback" not in printed.stderr
 
@@ -87,9 +85,7 @@ def test_the_exit_code_tells_whether_the_draws_may_be_used(fitted):
 def test_other_settings_in_the_same_folder_are_refused(fitted, trials):
     into = fitted[0]
     before = (into / "summary.csv").read_bytes()
-    done = call(
-        "fit", "ddm", trials, "--into", into, "--method", "exact", "--rt", "RT", "--response", "choice"
-    )
+    done = call("fit", "ddm", trials, "--into", into, "--method", "exact", "--rt", "RT", "--response", "choice")
     assert done.exit_code == 2
     assert "holds another run" in done.stderr
     assert (into / "summary.csv").read_bytes() == before
@@ -228,9 +224,7 @@ def test_help_takes_less_than_half_a_second_of_processor_time():
     done = python("-m", "firstpassage", "--help")
     after = os.times()
     assert "doctor" in done.stdout
-    assert (after.children_user - before.children_user) + (
-        after.children_system - before.children_system
-    ) < 0.5
+    assert (after.children_user - before.children_user) + (after.children_system - before.children_system) < 0.5
 
 
 def test_the_module_ends_expected_errors_with_code_two_and_no_traceback():

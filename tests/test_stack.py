@@ -60,24 +60,18 @@ def bayesflow() -> dict:
     found |= {"switches with the wrapper": switches()}
     renaming = as_network_inputs(bf.Adapter())
     found |= {"renaming adapter": log_ratios(bf, NeuralDistribution, renaming)}
-    found |= {
-        "adapter with log": log_ratios(bf, NeuralDistribution, as_network_inputs(bf.Adapter().log("sigma")))
-    }
+    found |= {"adapter with log": log_ratios(bf, NeuralDistribution, as_network_inputs(bf.Adapter().log("sigma")))}
     found |= {"switches with a distribution": switches()}
     return found | wrapped_op(bf, NeuralDistribution, renaming)
 
 
 def as_network_inputs(adapter):
-    return adapter.concatenate(["mu", "sigma"], into="inference_variables").rename(
-        "x", "inference_conditions"
-    )
+    return adapter.concatenate(["mu", "sigma"], into="inference_variables").rename("x", "inference_conditions")
 
 
 def ratio_estimator(bf, adapter):
     """Build an untrained ratio r(x | mu, sigma)."""
-    estimator = bf.RatioEstimator(
-        inference_network=bf.networks.MLP(widths=(8,)), adapter=adapter, standardize=None
-    )
+    estimator = bf.RatioEstimator(inference_network=bf.networks.MLP(widths=(8,)), adapter=adapter, standardize=None)
     estimator.build({"inference_variables": (None, 2), "inference_conditions": (None, 1)})
     return estimator
 
@@ -191,9 +185,7 @@ def test_importing_hssm_switches_jax_to_float64():
 def test_bayesflow_excludes_the_numpy_that_newer_hssm_needs():
     requirements = [Requirement(text) for text in metadata.requires("bayesflow")]
     numpy = next(requirement for requirement in requirements if requirement.name == "numpy")
-    assert not any(
-        numpy.specifier.contains(version) for version in ("2.4.0", "2.4.9")
-    )  # hssm 0.5: >=2.4,<2.5
+    assert not any(numpy.specifier.contains(version) for version in ("2.4.0", "2.4.9"))  # hssm 0.5: >=2.4,<2.5
 
 
 if __name__ == "__main__":

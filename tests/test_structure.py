@@ -138,9 +138,7 @@ def imports_below(node: ast.AST, file: Path, *, lazy: bool = False) -> Iterator[
 TREES = {file: ast.parse(file.read_text()) for file in SOURCES}
 IMPORTS = [found for file, tree in TREES.items() for found in imports_below(tree, file)]
 INTERNAL = [found for found in IMPORTS if found.top == "firstpassage"]
-EXTERNAL = [
-    found for found in IMPORTS if found.top not in {"firstpassage", "__future__"} | sys.stdlib_module_names
-]
+EXTERNAL = [found for found in IMPORTS if found.top not in {"firstpassage", "__future__"} | sys.stdlib_module_names]
 
 
 def listed(offences: list) -> str:
@@ -148,9 +146,7 @@ def listed(offences: list) -> str:
 
 
 def test_every_file_is_in_a_room():
-    strangers = [
-        file.relative_to(PACKAGE) for file in SOURCES if own_room(file.relative_to(PACKAGE)) not in RANK
-    ]
+    strangers = [file.relative_to(PACKAGE) for file in SOURCES if own_room(file.relative_to(PACKAGE)) not in RANK]
     assert not strangers, f"DESIGN names no such room: {listed(strangers)}"
 
 
@@ -219,9 +215,7 @@ except SystemExit as end:
 
 
 def test_all_is_alphabetical():
-    assert list(firstpassage.__all__) == sorted(
-        set(firstpassage.__all__), key=lambda name: (name.casefold(), name)
-    )
+    assert list(firstpassage.__all__) == sorted(set(firstpassage.__all__), key=lambda name: (name.casefold(), name))
 
 
 def test_contract_is_public_as_soon_as_it_is_written():
@@ -260,10 +254,7 @@ def test_nothing_prints_below_cli_and_nothing_asserts():
         return isinstance(node, ast.Assert) or (prints and file != PACKAGE / "cli.py")
 
     offences = [
-        f"{file}:{node.lineno}"
-        for file, tree in TREES.items()
-        for node in ast.walk(tree)
-        if offends(file, node)
+        f"{file}:{node.lineno}" for file, tree in TREES.items() for node in ast.walk(tree) if offends(file, node)
     ]
     assert not offences, listed(offences)
 
@@ -287,21 +278,15 @@ def test_functions_are_at_most_35_lines():
     long = []
     for file, tree in TREES.items():
         text = file.read_text().splitlines()
-        functions = [
-            node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        ]
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         counts = [(function, code_lines(function, text)) for function in functions]
-        long += [
-            f"{file}:{function.lineno} {function.name}: {count}" for function, count in counts if count > 35
-        ]
+        long += [f"{file}:{function.lineno} {function.name}: {count}" for function, count in counts if count > 35]
     assert not long, listed(long)
 
 
 def public_definitions(parent: ast.Module | ast.ClassDef) -> Iterator[ast.AST]:
     for node in parent.body:
-        if not isinstance(
-            node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ) or node.name.startswith("_"):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
             continue
         if not any(ast.unparse(decorator).endswith("overload") for decorator in node.decorator_list):
             yield node
@@ -313,24 +298,19 @@ def test_everything_public_has_a_docstring():
     bare = [str(file) for file, tree in TREES.items() if not ast.get_docstring(tree)]
     for file, tree in TREES.items():
         bare += [
-            f"{file}:{node.lineno} {node.name}"
-            for node in public_definitions(tree)
-            if not ast.get_docstring(node)
+            f"{file}:{node.lineno} {node.name}" for node in public_definitions(tree) if not ast.get_docstring(node)
         ]
     assert not bare, listed(bare)
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
-EXTRAS = {
-    name: [Requirement(text) for text in texts] for name, texts in PROJECT["optional-dependencies"].items()
-}
+EXTRAS = {name: [Requirement(text) for text in texts] for name, texts in PROJECT["optional-dependencies"].items()}
 DECLARED = CORE + [requirement for extra in EXTRAS.values() for requirement in extra]
 PINS = {
     canonicalize_name(name): version
     for name, _, version in (
-        line.split("#")[0].strip().partition("==")
-        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        line.split("#")[0].strip().partition("==") for line in (ROOT / "requirements.txt").read_text().splitlines()
     )
     if name
 }

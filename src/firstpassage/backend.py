@@ -27,6 +27,7 @@ def require_jax() -> None:
         os.environ["KERAS_BACKEND"] = "jax"
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    root.addHandler(logging.NullHandler())  # keeps BayesFlow from adding its own, and from greeting
     import bayesflow  # noqa: F401
     import keras
 

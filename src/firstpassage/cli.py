@@ -257,6 +257,8 @@ def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -
             _console().print(_comparison(run))
         for f in run.fits:
             print(f"{f.group.name}, {f.method}: {f.convergence.verdict}")
+        for text in pipeline.agreement_verdicts(run):
+            print(text)
         for text in run.failures:
             print(f"failed: {text}")
         for path in drawn or []:

@@ -66,7 +66,7 @@ class Likelihood:
     >>> import firstpassage as fp
     >>> exact = fp.ddm().exact
     >>> exact.log_prob([[0.8, 1.0], [0.6, -1.0]], v=0.5, a=1.5, z=0.5, t=0.3).round(3)
-    array([-1.238, -2.036])
+    array([-1.036, -3.245])
     """
 
     model: str

@@ -31,7 +31,8 @@ def nothing_is_sampled_or_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a bad input went too far")
 
     monkeypatch.setattr(pm, "sample", never)
-    monkeypatch.setattr(_ops, "_program", never)
+    monkeypatch.setattr(_ops, "packed_value", never)
+    monkeypatch.setattr(_ops, "packed_pullback", never)
 
 
 def with_rt(first: float) -> np.ndarray:

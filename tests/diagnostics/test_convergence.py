@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from firstpassage.diagnostics import agreement, convergence, summary
+from firstpassage.diagnostics import agreement, agreement_verdict, convergence, summary
 from firstpassage.errors import DataError, ModelError
 
 BOX = {"v": (-3.0, 3.0)}
@@ -119,6 +119,16 @@ def test_shift_of_equal_posteriors_scatters_by_its_standard_error():
     tables = [agreement(tree(normal(2 * i)), tree(normal(2 * i + 1))).loc["v"] for i in range(150)]
     scatter = np.std([row["shift"] for row in tables])
     assert scatter == pytest.approx(np.mean([row["shift_se"] for row in tables]), rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale", "agrees"), [(0.1, 1.0, True), (-0.6, 1.0, False), (0.0, 1.5, False), (0.0, 0.5, False)]
+)
+def test_a_learned_posterior_that_is_off_is_named(shift, scale, agrees):
+    exact = normal(1, (4, 5000))
+    said = agreement_verdict(agreement(tree(shift + scale * exact), tree(exact)))
+    assert said.startswith("agrees" if agrees else "DIFFERS")
+    assert "(v)" in said
 
 
 def test_agreement_refuses_other_parameters():

@@ -25,9 +25,7 @@ def test_the_table_is_that_of_cavanagh():
 
 @needs_hssm
 def test_hssm_is_not_loaded_to_find_it():
-    code = (
-        "import sys; from firstpassage.pipeline import _demo; _demo.table(); assert 'hssm' not in sys.modules"
-    )
+    code = "import sys; from firstpassage.pipeline import _demo; _demo.table(); assert 'hssm' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

@@ -12,9 +12,7 @@ from oracle import wiener_mpmath
 
 def test_the_reference_is_that_of_the_oracle():
     for (rt, response), reference in zip(_doctor._TRIALS, _doctor._REFERENCE, strict=True):
-        assert float(wiener_mpmath.log_density(rt, response, **_doctor._THETA)) == pytest.approx(
-            reference, abs=1e-14
-        )
+        assert float(wiener_mpmath.log_density(rt, response, **_doctor._THETA)) == pytest.approx(reference, abs=1e-14)
 
 
 def test_a_density_that_is_off_is_found(monkeypatch):
@@ -47,7 +45,5 @@ def test_versions_outside_their_ranges_are_found(monkeypatch):
     assert not found.ok
     assert "needs >=99" in found.found
     assert "nothing-of-this-name missing" in found.found
-    monkeypatch.setattr(
-        _doctor.metadata, "requires", lambda name: ["numpy>=1", 'no-such>=1; extra == "hssm"']
-    )
+    monkeypatch.setattr(_doctor.metadata, "requires", lambda name: ["numpy>=1", 'no-such>=1; extra == "hssm"'])
     assert _doctor._packages().ok

@@ -60,9 +60,7 @@ def run(table, tmp_path_factory):
 
 def test_the_folder_holds_what_is_promised(run):
     slugs = ("b", "fast_easy")
-    figures = {
-        f"figures/{s}-{k}.{e}" for s in slugs for k in ("marginals", "predictive") for e in ("png", "json")
-    }
+    figures = {f"figures/{s}-{k}.{e}" for s in slugs for k in ("marginals", "predictive") for e in ("png", "json")}
     draws = {f"draws/{s}-{m}.nc" for s in slugs for m in SETTINGS.methods}
     files = {"config.json", "environment.txt", "run.log", "summary.csv", "metrics.json", "report.html"}
     found = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
@@ -87,6 +85,7 @@ def test_metrics_show_how_far_the_learned_posterior_is_off(run):
         found = group["agreement"]["nre"]["v"]
         assert found["shift"] == pytest.approx(SHIFT * np.sqrt(64), abs=5 * found["shift_se"] + 0.3)
         assert set(group["methods"]) == {"nre", "exact"}
+        assert group["agreement_verdict"]["nre"].startswith("DIFFERS from the exact posterior: largest shift +2.")
         for fit in group["methods"].values():
             assert fit["ok"] == fit["verdict"].startswith("converged")
 
@@ -161,8 +160,8 @@ def test_a_weak_group_is_fitted_with_a_warning_in_the_log(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"draws": 0}, {"draws": -5}, {"tune": 1}, {"chains": 0}, {"seed": -1}, {"seed": 2**63}, {"methods": ()},
-        {"methods": ("nle", "foo")}, {"methods": ("exact",), "estimator": "runs/x"},
+        {"draws": 0}, {"draws": -5}, {"tune": 1}, {"chains": 0}, {"seed": -1}, {"seed": 2**63},
+        {"methods": ()}, {"methods": ("nle", "foo")}, {"methods": ("exact",), "estimator": "runs/x"},
     ],
     ids=str,
 )  # fmt: skip

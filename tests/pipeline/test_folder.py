@@ -81,17 +81,17 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_a_second_process_is_refused(tmp_path):
-    with run_folder(tmp_path / "run", command="fit", settings=SETTINGS):
+    with run_folder(tmp_path / "run", command="fit", settings={"seed": 1}):
         code = (
             "import sys; from firstpassage.pipeline import run_folder\n"
-            "with run_folder(sys.argv[1], command='fit', settings={'seed': 1, 'methods': ('nre', 'exact')}): pass"
+            "with run_folder(sys.argv[1], command='fit', settings={'seed': 1}): pass"
         )
         done = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 1
         assert "another process is writing" in done.stderr
-    write(tmp_path / "run")
+    write(tmp_path / "run", settings={"seed": 1})
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_file(tmp_path):
@@ -101,9 +101,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(tmp_path):
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "    folder.write('draws/all-nre.nc', b'x' * 200_000)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert "ArtefactError: cannot write" in done.stderr
     assert contents(tmp_path) == {"config.json", "environment.txt", "run.log"}
     assert "cannot write" in (tmp_path / "run.log").read_text()

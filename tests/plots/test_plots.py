@@ -74,7 +74,7 @@ def test_predictive_mirrors_the_lower_responses():
     found = response_times(DATA, replicates())
     heights = [patch.get_data().values for patch in panel.patches]
     assert np.array_equal(heights[0], found.observed["upper"])
-    assert np.array_equal(heights[3], -found.observed["lower"])
+    assert np.array_equal(heights[4], -found.observed["lower"])
     assert panel.get_xlabel() == "response time (s)"
     assert panel.get_ylabel() == "density (1/s)"
 

@@ -62,14 +62,9 @@ def make(
 
         def random(self, *dist_params: Any, rng: Any = None, size: Any = None) -> np.ndarray:
             if rng is None:
-                raise ModelError(
-                    "random needs rng, a numpy.random.Generator. Pass rng=np.random.default_rng(seed)."
-                )
+                raise ModelError("random needs rng, a numpy.random.Generator. Pass rng=np.random.default_rng(seed).")
             shape = np.broadcast_shapes(*(np.shape(p) for p in dist_params)) if size is None else size
-            rows = {
-                n: np.broadcast_to(p, shape).ravel()
-                for n, p in zip(self.param_names, dist_params, strict=True)
-            }
+            rows = {n: np.broadcast_to(p, shape).ravel() for n, p in zip(self.param_names, dist_params, strict=True)}
             return simulate(likelihood, rows, rng).reshape(*np.empty(shape).shape, -1)
 
     return Distribution()

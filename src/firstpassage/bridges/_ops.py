@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,34 +28,19 @@ from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize, register_specialize
 from pytensor.tensor.type import TensorType
 
+from firstpassage.bridges._program import (
+    Kept,
+    pack,
+    packed_pullback,
+    packed_value,
+    unpack_arrays,
+    value,
+    value_and_pullback,
+)
 from firstpassage.errors import DataError, DataWarning, ModelError
 from firstpassage.likelihood import Likelihood
 
 _PROCESS = os.getpid()  # JAX's threads do not survive a fork
-
-
-@dataclass(frozen=True)
-class _Program:
-    """The compiled functions of one likelihood, shared by all PyMC models that use it."""
-
-    value: Callable[..., Any]
-    pullback: Callable[..., Any]
-
-
-@lru_cache(maxsize=32)
-def _program(likelihood: Likelihood) -> _Program:
-    """Compile the value, and the value with its pullback, once for each likelihood."""
-    import jax
-
-    def value(x: Any, *theta: Any) -> Any:
-        return likelihood.function(x, dict(zip(likelihood.parameter_names, theta, strict=True)))
-
-    def pullback(x: Any, *theta_and_cotangent: Any) -> Any:
-        *theta, cotangent = (jax.numpy.asarray(value) for value in theta_and_cotangent)
-        result, pull = jax.vjp(lambda *at: value(x, *at), *theta)
-        return (result, *pull(cotangent.astype(result.dtype)))
-
-    return _Program(value=jax.jit(value), pullback=jax.jit(pullback))
 
 
 class _TrialOp(JAXOp):
@@ -69,6 +52,7 @@ class _TrialOp(JAXOp):
         self.likelihood = likelihood
         self.name = f"{likelihood.kind}_{likelihood.model}"
         self._read: np.ndarray | None = None  # the trials that were checked last
+        self._trials, self._cotangent = Kept(), Kept()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave the compiled functions behind: a spawned worker makes its own."""
@@ -89,10 +73,15 @@ class _TrialOp(JAXOp):
 
     def _check(self, x: Any, theta: Sequence[Any]) -> None:
         """Check at evaluation what could not be known when the model was built."""
-        for name, value in zip(self.likelihood.parameter_names, theta, strict=False):
-            if np.shape(value) not in ((), (len(x),)):
-                raise DataError(wrong_length(name, got=np.shape(value), trials=len(x)))
-        if isinstance(x, np.ndarray) and (self._read is None or not np.array_equal(x, self._read)):
+        for name, one in zip(self.likelihood.parameter_names, theta, strict=True):
+            if np.shape(one) not in ((), (len(x),)):
+                raise DataError(wrong_length(name, got=np.shape(one), trials=len(x)))
+        if isinstance(x, np.ndarray):
+            self.check_trials(x)
+
+    def check_trials(self, x: np.ndarray) -> None:
+        """Read the trials, if they are not those that were read last."""
+        if self._read is None or not np.array_equal(x, self._read):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DataWarning)  # `observe` has given it
                 self._read = accept(self.likelihood, x)
@@ -109,24 +98,14 @@ class _TrialOp(JAXOp):
             )
         self._check(x if isinstance(x, Tracer) else np.asarray(x), theta)
 
-    def _run(self, *inputs: Any) -> tuple[Any, ...]:
-        """Call the compiled function."""
-        raise NotImplementedError
-
-    def _evaluate(self, theta: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[list[Any]]) -> None:
-        """Run the compiled function in float64, whatever the process is set to."""
-        import jax
-
+    def _check_numbers(self, x: Any, theta: Sequence[Any]) -> None:
+        """Check before JAX is called: the process, the shapes and the trials."""
         if os.getpid() != _PROCESS:
             raise ModelError(
                 "the likelihood runs in JAX, which does not survive a fork, and PyMC has forked this "
                 'process. Sample with cores=1, or mp_ctx="forkserver", or nuts_sampler="nutpie".'
             )
-        self._check(inputs[0], theta)
-        with jax.enable_x64():
-            results = self._run(*inputs)
-            for storage, result in zip(outputs, results, strict=True):
-                storage[0] = np.array(result, dtype=np.float64)
+        self._check(x, theta)
 
 
 class LogDensity(_TrialOp):
@@ -137,18 +116,21 @@ class LogDensity(_TrialOp):
         return Apply(self, [x, *theta], [TensorType("float64", shape=x.type.shape[:1])()])
 
     def perform(self, node: Apply, inputs: Sequence[Any], outputs: Sequence[list[Any]]) -> None:
-        """Evaluate, from NumPy to NumPy."""
-        del node
-        self._evaluate(inputs[1:], inputs, outputs)
+        """Evaluate, from NumPy to NumPy, in float64 whatever the process is set to."""
+        import jax
 
-    def _run(self, *inputs: Any) -> tuple[Any, ...]:
-        """Call the compiled function."""
-        return (_program(self.likelihood).value(*inputs),)
+        del node
+        x, *theta = inputs
+        self._check_numbers(x, theta)
+        scalar, scalars, vectors = pack(theta)
+        with jax.enable_x64():
+            density = packed_value(self.likelihood, scalar)(self._trials.on_device(x), scalars, *vectors)
+            outputs[0][0] = np.array(density, dtype=np.float64)
 
     def perform_jax(self, *inputs: Any) -> Any:
         """Evaluate inside another JAX program."""
         self._check_tracing(inputs[0], inputs[1:])
-        return self._run(*inputs)[0]
+        return value(self.likelihood, inputs[0], inputs[1:])
 
     def pullback(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], output_gradients: Sequence[Variable]
@@ -164,7 +146,7 @@ class LogDensityWithPullback(_TrialOp):
 
     def make_node(self, x: Variable, *inputs: Variable) -> Apply:
         """Declare the density, and a gradient of the type of each parameter."""
-        *theta, cotangent = (pt.as_tensor_variable(value) for value in inputs)
+        *theta, cotangent = (pt.as_tensor_variable(one) for one in inputs)
         types = [
             TensorType("float64", shape=x.type.shape[:1]),
             *(TensorType("float64", v.type.shape) for v in theta),
@@ -172,18 +154,26 @@ class LogDensityWithPullback(_TrialOp):
         return Apply(self, [x, *theta, cotangent], [made() for made in types])
 
     def perform(self, node: Apply, inputs: Sequence[Any], outputs: Sequence[list[Any]]) -> None:
-        """Evaluate, from NumPy to NumPy."""
-        del node
-        self._evaluate(inputs[1:-1], inputs, outputs)
+        """Evaluate, from NumPy to NumPy, in float64 whatever the process is set to."""
+        import jax
 
-    def _run(self, *inputs: Any) -> tuple[Any, ...]:
-        """Call the compiled function."""
-        return _program(self.likelihood).pullback(*inputs)
+        del node
+        x, *theta, cotangent = inputs
+        self._check_numbers(x, theta)
+        scalar, scalars, vectors = pack(theta)
+        with jax.enable_x64():
+            run = packed_pullback(self.likelihood, scalar)
+            kept = self._trials.on_device(x), self._cotangent.on_device(cotangent)
+            results = [np.array(one, dtype=np.float64) for one in run(*kept, scalars, *vectors)]
+        density, of_scalars, *of_vectors = results
+        for storage, one in zip(outputs, [density, *unpack_arrays(scalar, of_scalars, of_vectors)], strict=True):
+            storage[0] = one
 
     def perform_jax(self, *inputs: Any) -> Any:
         """Evaluate inside another JAX program."""
-        self._check_tracing(inputs[0], inputs[1:-1])
-        return self._run(*inputs)
+        x, *theta, cotangent = inputs
+        self._check_tracing(x, theta)
+        return value_and_pullback(self.likelihood, x, theta, cotangent)
 
     def pullback(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], output_gradients: Sequence[Variable]
@@ -258,7 +248,7 @@ def _numba_trials(op: _TrialOp, node: Apply | None = None, **kwargs: Any) -> Cal
     """
     trials = node.inputs[0] if node is not None else None
     if isinstance(trials, (SharedVariable, Constant)):
-        op._check(trials.data if isinstance(trials, Constant) else trials.get_value(borrow=True), ())
+        op.check_trials(trials.data if isinstance(trials, Constant) else trials.get_value(borrow=True))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Numba will use object mode")
         return generate_fallback_impl(op, node=node, **kwargs)
@@ -287,11 +277,7 @@ def _value_from_pullback(fgraph: FunctionGraph, node: Apply) -> list[Variable] |
     """Take the value from the operation that computes the gradient too, so that JAX runs once for both."""
     for client, _ in fgraph.clients[node.inputs[-1]]:
         same = isinstance(client.op, LogDensityWithPullback) and client.op.likelihood is node.op.likelihood
-        if (
-            same
-            and client.inputs[:-1] == node.inputs
-            and node not in set(apply_ancestors([client.inputs[-1]]))
-        ):
+        if same and client.inputs[:-1] == node.inputs and node not in set(apply_ancestors([client.inputs[-1]])):
             return [client.outputs[0]]
     return None
 

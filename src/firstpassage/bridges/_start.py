@@ -3,13 +3,15 @@
 Where the data bound a parameter (t lies below the fastest rt), PyMC's default start is often impossible. The
 start is moved on the unconstrained line, on which PyMC and nutpie add noise from -1 to 1 to it. It is not put
 into the model's initial values, as `compute_log_likelihood` and `do` refuse models that have some: it hangs
-on the variable's tag, and a rewrite of PyMC's initial points (as pymc.dims has one) finds it there.
+on the variable's operation, which PyMC's transformed copies of a model keep, and a rewrite of PyMC's initial
+points (as pymc.dims has one) finds it there.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -38,12 +40,10 @@ _MARGIN = 1.5  # distance from an impossible value, on the unconstrained line
 # The bounds that this module has put on starts, so that several `observe` of one parameter add up.
 _bounds: WeakKeyDictionary[pm.Model, dict[str, tuple[np.ndarray, np.ndarray]]] = WeakKeyDictionary()
 
-_TAG = "firstpassage_start"
+_START = "firstpassage_start"
 
 
-def set_start(
-    model: pm.Model, likelihood: Likelihood, x: np.ndarray, theta: Mapping[str, TensorVariable]
-) -> None:
+def set_start(model: pm.Model, likelihood: Likelihood, x: np.ndarray, theta: Mapping[str, TensorVariable]) -> None:
     """Move the starts of free variables that are parameters with bounds from the data.
 
     Parameters
@@ -72,7 +72,9 @@ def set_start(
             low, high = np.maximum(low, mine[variable.name][0]), np.minimum(high, mine[variable.name][1])
         start = _start(model, variable, low, high)
         if start is not None:
-            setattr(variable.tag, _TAG, start)
+            # A copy, equal to the original, as PyMC has one operation for all variables of a kind.
+            variable.owner.op = copy(variable.owner.op)
+            setattr(variable.owner.op, _START, start)
             mine[variable.name] = (low, high)
 
 
@@ -88,21 +90,21 @@ def _started_class(kind: type[Op]) -> Any:
 
 @_support_point.register(_Started)
 def _support_point_of_started(op: Op, variable: TensorVariable, *inputs: Variable) -> TensorVariable:
-    """Start where the tag says."""
-    del op, inputs
-    return pt.constant(vars(variable.tag)[_TAG])
+    """Start where the operation says."""
+    del variable, inputs
+    return pt.constant(vars(op)[_START])
 
 
 class _UseStarts(GraphRewriter):
-    """Let PyMC's initial points see the starts on the variables' tags."""
+    """Let PyMC's initial points see the starts that hang on operations."""
 
     def apply(self, fgraph: FunctionGraph) -> None:
         """Exchange the class of the operation behind every variable that has a start."""
         for point in list(fgraph.outputs):
             (variable,) = point.owner.inputs
-            if _TAG not in vars(variable.tag):
-                continue
             node = variable.owner
+            if _START not in vars(node.op):
+                continue
             op: Any = object.__new__(_started_class(type(node.op)))  # type: ignore[arg-type]
             vars(op).update(vars(node.op))
             outputs = [output.clone() for output in node.outputs]

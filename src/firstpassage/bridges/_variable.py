@@ -53,9 +53,7 @@ class TrialsRV(RandomVariable):
         """Simulate one trial for each row."""
         *theta, size = inputs
         shape = (
-            np.broadcast_shapes(*(np.shape(value) for value in theta))
-            if size is None
-            else tuple(int(n) for n in size)
+            np.broadcast_shapes(*(np.shape(value) for value in theta)) if size is None else tuple(int(n) for n in size)
         )
         rows = {
             name: np.broadcast_to(value, shape).ravel()
@@ -92,9 +90,7 @@ def log_density(likelihood: Likelihood, x: TensorVariable, theta: Sequence[Tenso
         In the precision that PyTensor is set to.
     """
     inputs = [value.reshape(()) if value.type.shape == (1,) else value for value in theta]
-    return LogDensity(likelihood)(x.astype("float64"), *(v.astype("float64") for v in inputs)).astype(
-        config.floatX
-    )
+    return LogDensity(likelihood)(x.astype("float64"), *(v.astype("float64") for v in inputs)).astype(config.floatX)
 
 
 def simulate(likelihood: Likelihood, rows: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:

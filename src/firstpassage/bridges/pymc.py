@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from bayesflow.wrappers.pymc import NeuralDistribution
 
 
-def observe(
-    name: str, likelihood: Likelihood, *misplaced: Any, observed: Any = None, **theta: Any
-) -> TensorVariable:
+def observe(name: str, likelihood: Likelihood, *misplaced: Any, observed: Any = None, **theta: Any) -> TensorVariable:
     """Register one subject's trials as an observed variable of the PyMC model around.
 
     Every sampler of PyMC can be used. ``nuts_sampler="pymc"`` runs with ``cores=1`` or
@@ -178,9 +176,7 @@ def _check_likelihood(likelihood: Any) -> None:
         remedy = "Train with fp.NRE(model).fit(...): BayesFlow's estimators know neither names nor box."
     else:
         remedy = "Pass model.exact, or what fp.NRE(model).fit(...), fp.load or fp.pretrained return."
-    raise ModelError(
-        f"expected a firstpassage Likelihood; got a {kind.__module__}.{kind.__qualname__}. {remedy}"
-    )
+    raise ModelError(f"expected a firstpassage Likelihood; got a {kind.__module__}.{kind.__qualname__}. {remedy}")
 
 
 def _model(name: Any) -> pm.Model:
@@ -215,14 +211,10 @@ def _trials(likelihood: Likelihood, observed: Any) -> tuple[np.ndarray, SharedVa
     return np.asarray(likelihood.read(observed), dtype=np.float64), None
 
 
-def _parameters(
-    likelihood: Likelihood, theta: Mapping[str, Any], *, x: np.ndarray
-) -> dict[str, TensorVariable]:
+def _parameters(likelihood: Likelihood, theta: Mapping[str, Any], *, x: np.ndarray) -> dict[str, TensorVariable]:
     """Check every parameter, and make it a float64 tensor, in the order of the model."""
     symbolic = {name: value for name, value in theta.items() if isinstance(value, Variable)}
-    numbers = likelihood.values(
-        {name: 0.0 if name in symbolic else theta[name] for name in theta}, trials=len(x)
-    )
+    numbers = likelihood.values({name: 0.0 if name in symbolic else theta[name] for name in theta}, trials=len(x))
     support = likelihood.support(x)
     for name in set(numbers) - set(symbolic):
         low, high = support[name] if numbers[name].ndim == 0 else likelihood.box[name]

@@ -1,6 +1,6 @@
 """Diagnostics: numbers only."""
 
-from firstpassage.diagnostics._agreement import agreement
+from firstpassage.diagnostics._agreement import agreement, agreement_verdict
 from firstpassage.diagnostics._convergence import Convergence, convergence
 from firstpassage.diagnostics._predictive import predictive
 from firstpassage.diagnostics._response_times import ResponseTimes, response_times
@@ -11,6 +11,7 @@ __all__ = [
     "Convergence",
     "ResponseTimes",
     "agreement",
+    "agreement_verdict",
     "convergence",
     "predictive",
     "response_times",

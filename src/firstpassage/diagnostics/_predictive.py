@@ -55,16 +55,13 @@ def predictive(
     (5, 2, 2)
     """
     if likelihood.simulate is None:
-        raise ModelError(
-            f"the {likelihood.kind} likelihood of {likelihood.model} has no simulator to draw from."
-        )
+        raise ModelError(f"the {likelihood.kind} likelihood of {likelihood.model} has no simulator to draw from.")
     if isinstance(replicates, bool) or not isinstance(replicates, (int, np.integer)) or replicates < 1:
         raise ModelError(f"replicates must be a positive integer; got {replicates!r}.")
     values = _draws.scalars(draws)
     if set(values) != set(likelihood.parameter_names):
         raise DataError(
-            f"draws must have one scalar each of {', '.join(likelihood.parameter_names)}; "
-            f"got {', '.join(values)}."
+            f"draws must have one scalar each of {', '.join(likelihood.parameter_names)}; got {', '.join(values)}."
         )
     trials = len(likelihood.read(data))
     rng = seeds.generator(seed, "predictive")

@@ -66,9 +66,7 @@ def response_times(data: np.ndarray, replicates: np.ndarray) -> ResponseTimes:
             f"(trial, 2); got {replicates.shape}. Make them with diagnostics.predictive."
         )
     edges = _edges(data[:, 0], replicates[..., 0])
-    drawn = {
-        name: np.stack([_density(r, code, edges) for r in replicates]) for name, code in RESPONSES.items()
-    }
+    drawn = {name: np.stack([_density(r, code, edges) for r in replicates]) for name, code in RESPONSES.items()}
     low, median, high = ({k: np.quantile(v, q, axis=0) for k, v in drawn.items()} for q in (0.05, 0.5, 0.95))
     observed = {name: _density(data, code, edges) for name, code in RESPONSES.items()}
     return ResponseTimes(edges=edges, observed=observed, median=median, low=low, high=high)

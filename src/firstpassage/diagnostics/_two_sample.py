@@ -65,7 +65,14 @@ def two_sample(draws: Any, exact: Any, *, seed: int, size: int = 2000) -> float:
     both = (np.concatenate([a[:n], b[:n]]) - b.mean(0)) / b.std(0)
     state = seeds.derive(seed, "two-sample test") % 2**31
     width = 10 * both.shape[1]
-    classifier = MLPClassifier((width, width), max_iter=300, early_stopping=True, random_state=state)
+    classifier = MLPClassifier(
+        (width, width),
+        max_iter=300,
+        early_stopping=True,
+        n_iter_no_change=20,
+        learning_rate_init=3e-3,
+        random_state=state,
+    )
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a classifier that has not converged finds less, which shows in the accuracy

@@ -112,7 +112,9 @@ def train(
         data = Batches(source, estimator.adapter, batch=plan.batch, steps=plan.steps, epoch=len(history))
         validation = adapt(estimator.adapter, *source.draw(plan.validation, purpose="validation"))
         watch = _Watch(plan, history, validation, checkpoint=checkpoint, progress=progress)
-        estimator.fit(dataset=data, epochs=plan.epochs, initial_epoch=len(history), verbose=0, callbacks=[watch])
+        estimator.fit(
+            dataset=data, epochs=plan.epochs, initial_epoch=len(history), verbose=0, shuffle=False, callbacks=[watch]
+        )
     return history
 
 

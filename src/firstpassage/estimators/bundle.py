@@ -181,8 +181,9 @@ def pretrained(model: str, method: str) -> Likelihood:
     """
     shipped = list_shipped()
     if (model, method) not in shipped:
+        names = ", ".join(f"{m} {k}" for m, k in shipped) or "none"
         raise ArtefactError(
-            f"no {method!r} estimator of {model!r} is shipped; there are: {', '.join(f'{m} {k}' for m, k in shipped)}. "
+            f"no {method!r} estimator of {model!r} is shipped; there are: {names}. "
             f"Train one with firstpassage train {model} --method {method}."
         )
     return load(_shelf() / f"{model}-{method}")

@@ -66,7 +66,7 @@ class NRE:
     --------
     >>> import firstpassage as fp
     >>> fp.NRE(fp.ddm(), candidates=3).widths
-    (64, 64, 64)
+    (32, 32, 32)
     """
 
     model: Model
@@ -74,8 +74,8 @@ class NRE:
     candidates: int = 3
     gamma: float = 1.0
     network: Network = "mlp"
-    widths: tuple[int, ...] = (64, 64, 64)
-    evidence_widths: tuple[int, ...] = (32, 32)
+    widths: tuple[int, ...] = (32, 32, 32)
+    evidence_widths: tuple[int, ...] = (16, 16)
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
     batch: int = 1024
     epoch_pairs: int = 131_072

@@ -7,6 +7,7 @@ from typing import Any
 
 from firstpassage.errors import ArtefactError, ModelError
 from firstpassage.likelihood import Likelihood
+from firstpassage.models.ddm import reference_priors
 from firstpassage.models.model import Model
 
 METHODS = ("nre", "exact")
@@ -20,8 +21,7 @@ MEANINGS = {
     }
 }
 
-# Location and scale of the published workflow's truncated normal priors, cut to the box.
-_REFERENCE = {"ddm": {"v": (0.0, 1.5), "a": (1.0, 0.5), "z": (0.5, 0.2), "t": (0.3, 0.3)}}
+_REFERENCE = {"ddm": reference_priors}  # the published workflow's
 
 
 def likelihood(model: Model, method: str, *, estimator: str | Path | None = None) -> Likelihood:
@@ -93,12 +93,4 @@ def priors(model: Model, name: str) -> dict[str, Any] | None:
         return None
     if model.name not in _REFERENCE:
         raise ModelError(f"{model.name} has no reference priors. Use --prior box.")
-    import jax
-    from numpyro.distributions import TruncatedNormal
-
-    box = {p.name: p.bounds for p in model.parameters}
-    with jax.enable_x64():
-        return {
-            parameter: TruncatedNormal(location, scale, low=box[parameter][0], high=box[parameter][1])
-            for parameter, (location, scale) in _REFERENCE[model.name].items()
-        }
+    return _REFERENCE[model.name]()

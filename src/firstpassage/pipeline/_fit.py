@@ -196,14 +196,14 @@ def fit_table(
     with run_folder(into, command="fit", settings=config, force=force) as folder:
         for note in dict.fromkeys(text for found in notes for text in found):
             _LOG.warning("%s", note)
-        fits, failures = _fit_all(
-            groups, likelihoods, settings, prior=prior, folder=folder, progress=progress
-        )
+        fits, failures = _fit_all(groups, likelihoods, settings, prior=prior, folder=folder, progress=progress)
         run = FitRun(
             path=folder.path, fits=tuple(fits), failures=tuple(failures),
             summary=_summaries(fits), agreement=_agreements(fits),
         )  # fmt: skip
         _report.write(folder, run, model=model, settings=settings)
+        for text in _report.agreement_verdicts(run):
+            _LOG.info("%s", text)
         _LOG.info("%s", "finished" if run.ok else "finished, with problems")
     return run
 

@@ -166,9 +166,7 @@ def _check(folder: Path, content: Mapping[str, Any], *, force: bool) -> bool:
         return False
     found = _config(folder / _CONFIG)
     if found is None:
-        raise ArtefactError(
-            f"{folder} is not empty and holds no run of firstpassage. Choose an empty folder."
-        )
+        raise ArtefactError(f"{folder} is not empty and holds no run of firstpassage. Choose an empty folder.")
     if all(found.get(key) == value for key, value in content.items()):
         return False
     if not force:
@@ -210,9 +208,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ArtefactError(
-            f"cannot make the folder {folder}: {error.strerror}. Choose another path."
-        ) from error
+        raise ArtefactError(f"cannot make the folder {folder}: {error.strerror}. Choose another path.") from error
 
 
 @contextmanager
@@ -222,13 +218,9 @@ def _locked(folder: Path, *, fresh: bool) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ArtefactError(
-            f"another process is writing {folder}. Wait for it, or choose another folder."
-        ) from None
+        raise ArtefactError(f"another process is writing {folder}. Wait for it, or choose another folder.") from None
     except OSError as error:
-        raise ArtefactError(
-            f"cannot write into {folder}: {error.strerror}. Choose another folder."
-        ) from error
+        raise ArtefactError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from firstpassage.diagnostics import agreement_verdict
 from firstpassage.errors import DataWarning
 from firstpassage.models.model import Model
 from firstpassage.pipeline import _catalogue, _figures
@@ -101,12 +102,38 @@ def metrics(run: FitRun) -> dict[str, Any]:
         methods = {fit.method: _metrics(fit) for fit in fits}
         groups[name] = {"trials": len(fits[0].group.trials), "methods": methods}
         if len(run.agreement):
-            here = run.agreement[run.agreement["group"] == name]
-            groups[name]["agreement"] = {
-                method: table.set_index("parameter")[["shift", "shift_se", "sd_ratio"]].to_dict("index")
-                for method, table in here.groupby("method")
-            }
+            tables = _agreements(run, name)
+            groups[name]["agreement"] = {m: table.to_dict("index") for m, table in tables.items()}
+            groups[name]["agreement_verdict"] = {m: agreement_verdict(table) for m, table in tables.items()}
     return {"ok": run.ok, "failures": list(run.failures), "groups": groups}
+
+
+def agreement_verdicts(run: FitRun) -> list[str]:
+    """Say for each group and learned method whether it agrees with the exact posterior.
+
+    Parameters
+    ----------
+    run : FitRun
+        What was fitted.
+
+    Returns
+    -------
+    list of str
+        Empty unless the exact method ran too.
+    """
+    return [
+        f"{name}, {method}: {agreement_verdict(table)}"
+        for name in by_group(run)
+        for method, table in _agreements(run, name).items()
+    ]
+
+
+def _agreements(run: FitRun, group: str) -> dict[str, pd.DataFrame]:
+    """Take one group's comparisons with the exact posterior, by method."""
+    if not len(run.agreement):
+        return {}
+    here = run.agreement[run.agreement["group"] == group].set_index("parameter")
+    return {str(m): table[["shift", "shift_se", "sd_ratio"]] for m, table in here.groupby("method")}
 
 
 def _metrics(fit: Fit) -> dict[str, Any]:
@@ -136,6 +163,7 @@ def _page(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, setting
             '<p class="small">shift: distance of the posterior means in exact posterior standard deviations; '
             "shift_se: its standard error from the finite number of draws; sd_ratio: learned over exact "
             "standard deviation.</p>",
+            "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in agreement_verdicts(run)) + "</ul>",
             _table(run.agreement),
         ]
     for name, paths in pictures.items():

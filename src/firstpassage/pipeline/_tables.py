@@ -81,9 +81,7 @@ def read_groups(
             )
     taken: set[str] = set()
     split = table.groupby(list(by), sort=False)
-    return [
-        _group(dict(zip(by, map(str, key), strict=True)), trials, names, taken=taken) for key, trials in split
-    ]
+    return [_group(dict(zip(by, map(str, key), strict=True)), trials, names, taken=taken) for key, trials in split]
 
 
 def digest(path: str | Path) -> str:

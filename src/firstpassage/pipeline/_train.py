@@ -62,9 +62,7 @@ class TrainSettings:
             raise ModelError(f"{self.method!r} cannot be trained; the methods are {', '.join(_ESTIMATORS)}.")
         least = self.estimator().batch
         if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < least:
-            raise ModelError(
-                f"budget must be an integer of at least {least} pairs, a batch; got {self.budget!r}."
-            )
+            raise ModelError(f"budget must be an integer of at least {least} pairs, a batch; got {self.budget!r}.")
 
     def estimator(self) -> NRE:
         """Make the untrained estimator.
@@ -147,9 +145,7 @@ def train(
             budget=settings.budget, seed=settings.seed, into=folder.path, progress=progress
         )
         history = pd.read_csv(folder.path / "history.csv")
-        run = TrainRun(
-            path=folder.path, likelihood=learned, history=history, seconds=time.perf_counter() - start
-        )
+        run = TrainRun(path=folder.path, likelihood=learned, history=history, seconds=time.perf_counter() - start)
         _figure(run, settings)
         last = {str(name): float(value) for name, value in history.iloc[-1].items()}
         folder.write_json("metrics.json", {"verdict": run.verdict, "seconds": run.seconds, **last})
@@ -167,6 +163,8 @@ def _figure(run: TrainRun, settings: TrainSettings) -> Path:
     folder.mkdir(exist_ok=True)
     pairs = int(run.history["pairs"].iloc[-1])
     what = f"{settings.method} on {settings.model}"
-    caption = f"Loss of {what}; n = {pairs} simulated pairs; seed {settings.seed}."
+    caption = (
+        f"Loss of {what}; n = {pairs} simulated pairs; seed {settings.seed}; the first tenth may lie above the axis."
+    )
     numbers = {name: run.history[name].to_numpy() for name in ("epoch", "loss", "validation_loss")}
     return plots.save(panel.figure, folder / "loss.png", numbers=numbers, caption=caption)

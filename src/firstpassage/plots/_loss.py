@@ -28,7 +28,7 @@ def loss(history: pd.DataFrame, *, method: str = "nre", ax: Axes | None = None) 
     Returns
     -------
     matplotlib.axes.Axes
-        With both lines.
+        With both lines; the axis fits what comes after the first tenth of the epochs.
 
     Raises
     ------
@@ -49,6 +49,10 @@ def loss(history: pd.DataFrame, *, method: str = "nre", ax: Axes | None = None) 
         panel.plot(history["epoch"], history["loss"], color=_style.OBSERVED, label="training")
         validation = history["validation_loss"]
         panel.plot(history["epoch"], validation, color=_style.colour(method), label="validation")
+        settled = history[["loss", "validation_loss"]].iloc[-(-len(history) // 10) :]
+        if len(settled) > 1:  # the fall in the first tenth would hide what comes later
+            margin = 0.1 * (settled.max().max() - settled.min().min())
+            panel.set_ylim(settled.min().min() - margin, settled.max().max() + margin)
         panel.set_xlabel("epoch")
         panel.set_ylabel("loss (nats)")
         panel.legend()

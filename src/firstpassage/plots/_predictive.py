@@ -57,10 +57,9 @@ def predictive(data: Any, replicates: np.ndarray, *, method: str = "nre", ax: Ax
 
 def _side(panel: Axes, found: ResponseTimes, *, side: str, sign: float, colour: str) -> None:
     """Draw data, band and median of one response, upwards or downwards."""
-    observed, low, median, high = (
-        sign * x[side] for x in (found.observed, found.low, found.median, found.high)
-    )
-    panel.stairs(observed, found.edges, fill=True, facecolor=_style.OBSERVED_FILL, edgecolor=_style.OBSERVED)
+    observed, low, median, high = (sign * x[side] for x in (found.observed, found.low, found.median, found.high))
+    panel.stairs(observed, found.edges, fill=True, facecolor=_style.OBSERVED_FILL)
+    panel.stairs(observed, found.edges, baseline=0, color=_style.OBSERVED, linewidth=0.9)
     panel.stairs(high, found.edges, baseline=low, fill=True, color=colour, alpha=0.3, linewidth=0)
     panel.stairs(median, found.edges, baseline=0, color=colour, linewidth=1.3)
 
