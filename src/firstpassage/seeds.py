@@ -95,7 +95,7 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 
     Examples
     --------
-    >>> generator(1, "prior").integers(10) == generator(1, "prior").integers(10)
+    >>> bool(generator(1, "prior").integers(10) == generator(1, "prior").integers(10))
     True
     """
     return np.random.Generator(np.random.PCG64(_sequence(seed, purpose)))

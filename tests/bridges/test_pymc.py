@@ -269,6 +269,19 @@ def test_start_serves_all_observed_variables_of_a_parameter() -> None:
     assert all(np.isfinite(total(start(seed))) for seed in range(30))
 
 
+def test_start_of_a_vector_whose_length_may_change() -> None:
+    subject = np.repeat(np.arange(2), 10)
+    with pm.Model(coords={"subject": ["a", "b", "c"]}) as model:
+        t = pm.HalfNormal("t", 1, dims="subject")
+        t_of_trial = t[pm.Data("index", subject)]
+        fp.observe("obs", fp.ddm().exact, v=0.5, a=1.5, z=0.5, t=t_of_trial, observed=trials(20))
+    start = make_initial_point_fn(model=model, jitter_rvs=set(model.free_RVs))
+    total = model.compile_logp(mode="FAST_COMPILE")
+    assert all(np.isfinite(total(start(seed))) for seed in range(30))
+    model.set_dim("subject", 4, coord_values=list("abcd"))
+    assert model.initial_point()["t_log__"].shape == (4,)
+
+
 def test_start_survives_transformations_of_the_model() -> None:
     """nutpie's JAX backend samples a frozen copy."""
     model = free_ddm(trials(20))

@@ -42,7 +42,7 @@ def test_loaded_numbers_are_those_saved(learned, saved):
     loaded = fp.load(saved)
     np.testing.assert_array_equal(loaded.log_prob(X, **THETA), learned.log_prob(X, **THETA))
     assert loaded.box == learned.box and loaded.kind == "nre"
-    assert loaded.card["budget"] == 131_072 and loaded.card["settings"]["widths"] == [16, 16]
+    assert loaded.card["budget"] == 524_288 and loaded.card["settings"]["widths"] == [16, 16]
 
 
 def test_a_bundle_is_small_and_readable(saved):

@@ -45,7 +45,7 @@ def test_training_learns(learned, pairs):
     possible = np.isfinite(_values(exact, shuffled, x))
     gain = (_values(learned, theta, x) - _values(learned, shuffled, x))[possible]
     truth = (_values(exact, theta, x) - _values(exact, shuffled, x))[possible]
-    assert np.corrcoef(np.clip(gain, -20, 20), np.clip(truth, -20, 20))[0, 1] > 0.9
+    assert np.corrcoef(np.clip(gain, -6, 6), np.clip(truth, -6, 6))[0, 1] > 0.9
 
 
 def test_swapping_the_boundaries_changes_nothing(learned, pairs):
@@ -66,7 +66,7 @@ def test_time_scales_with_the_separation_up_to_the_evidence(learned):
 
 
 def test_below_t_is_impossible(learned):
-    assert learned.log_prob([[0.3, 1.0], [0.5, 1.0]], v=1.0, a=1.0, z=0.5, t=0.4).tolist()[0] == -np.inf
+    assert learned.log_prob([[0.3, 1.0], [0.5, -1.0]], v=1.0, a=1.0, z=0.5, t=0.4).tolist()[0] == -np.inf
 
 
 def test_gradient_is_that_of_finite_differences(learned, pairs):
@@ -117,10 +117,10 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path):
 
 def test_a_finished_run_is_loaded_and_another_is_not_overwritten(settings, folder):
     history = (folder / "history.csv").read_text()
-    again = settings.fit(budget=131_072, seed=1, into=folder, progress=lambda r: pytest.fail("trained again"))
+    again = settings.fit(budget=524_288, seed=1, into=folder, progress=lambda r: pytest.fail("trained again"))
     assert again.kind == "nre" and (folder / "history.csv").read_text() == history
     with pytest.raises(fp.ArtefactError, match="other seed"):
-        settings.fit(budget=131_072, seed=2, into=folder)
+        settings.fit(budget=524_288, seed=2, into=folder)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):

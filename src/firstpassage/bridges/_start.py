@@ -23,7 +23,7 @@ import pytensor.tensor as pt
 from pymc.distributions.distribution import _support_point
 from pymc.initial_point import initial_point_rewrites_db
 from pytensor.compile.mode import Mode
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import GraphRewriter
@@ -67,7 +67,9 @@ def set_start(model: pm.Model, likelihood: Likelihood, x: np.ndarray, theta: Map
         mine = _bounds.setdefault(model, {})
         if model.rvs_to_initial_values[variable] is not None:
             continue
-        low, high = _limits_of_entries(likelihood, x, name, index)
+        low, high = (np.array(end) for end in likelihood.support(x)[name])
+        if index is not None and variable.type.shape != (None,):
+            low, high = _limits_of_entries(likelihood, x, name=name, index=index, size=_length(variable))
         if variable.name in mine:
             low, high = np.maximum(low, mine[variable.name][0]), np.minimum(high, mine[variable.name][1])
         start = _start(model, variable, low, high)
@@ -90,9 +92,10 @@ def _started_class(kind: type[Op]) -> Any:
 
 @_support_point.register(_Started)
 def _support_point_of_started(op: Op, variable: TensorVariable, *inputs: Variable) -> TensorVariable:
-    """Start where the operation says."""
-    del variable, inputs
-    return pt.constant(vars(op)[_START])
+    """Start where the operation says; a variable whose length may change has one number there."""
+    del inputs
+    start = pt.constant(vars(op)[_START])
+    return start if start.type.shape == variable.type.shape else pt.full(variable.shape, start)
 
 
 class _UseStarts(GraphRewriter):
@@ -125,22 +128,19 @@ def _free_variable(
     if node is None or not isinstance(node.op, (AdvancedSubtensor, Subtensor)):
         return None, None
     source = node.inputs[0]
-    if source not in model.free_RVs or source.ndim != 1 or None in source.type.shape:
+    if source not in model.free_RVs or source.ndim != 1:
         return None, None
-    if not all(isinstance(index, Constant) for index in node.inputs[1:]):
+    if set(model.basic_RVs) & set(ancestors(node.inputs[1:])):
         return None, None
-    entries = node.op(pt.constant(np.arange(source.type.shape[0])), *node.inputs[1:])
+    entries = node.op(pt.constant(np.arange(_length(source))), *node.inputs[1:])
     return source, np.broadcast_to(_evaluate(entries), (trials,))
 
 
 def _limits_of_entries(
-    likelihood: Likelihood, x: np.ndarray, name: str, index: np.ndarray | None
+    likelihood: Likelihood, x: np.ndarray, *, name: str, index: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bound every entry of a vector by the trials that use it, and by the box."""
-    if index is None:
-        low, high = likelihood.support(x)[name]
-        return np.array(low), np.array(high)
-    lows, highs = (np.full(index.max() + 1, end) for end in likelihood.box[name])
+    lows, highs = (np.full(size, end) for end in likelihood.box[name])
     for entry in np.unique(index):
         lows[entry], highs[entry] = likelihood.support(x[index == entry])[name]
     return lows, highs
@@ -149,8 +149,7 @@ def _limits_of_entries(
 def _start(model: pm.Model, variable: TensorVariable, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
     """Choose a point that the jitter leaves between the bounds, or None if that cannot be told."""
     transform = model.rvs_to_transforms[variable]
-    size = variable.type.shape
-    if None in size or (low.ndim and size != low.shape) or (transform is not None and transform.ndim_supp):
+    if transform is not None and transform.ndim_supp:
         return None
     with np.errstate(all="ignore"):
         try:
@@ -168,7 +167,10 @@ def _start(model: pm.Model, variable: TensorVariable, low: np.ndarray, high: np.
             stacklevel=4,
         )
     possible = np.isfinite(point).all() and ((point > low) & (point < high)).all()
-    return np.broadcast_to(point, size).astype(variable.dtype) if possible else None
+    if not possible:
+        return None
+    shape = point.shape if None in variable.type.shape else variable.type.shape
+    return np.broadcast_to(point, shape).astype(variable.dtype)
 
 
 class _UnknownLineError(Exception):
@@ -211,6 +213,12 @@ def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return np.where(upper - lower < 2 * _MARGIN, 0.5 * (lower + upper), middle)
 
 
-def _evaluate(variable: TensorVariable) -> np.ndarray:
+def _length(variable: TensorVariable) -> int:
+    """Give the length that a vector has now."""
+    (length,) = variable.type.shape
+    return int(_evaluate(variable.shape[0], optimizer="fast_compile")) if length is None else length
+
+
+def _evaluate(variable: TensorVariable, *, optimizer: str | None = None) -> np.ndarray:
     """Evaluate a small graph without waiting for a compiler."""
-    return pytensor.function([], variable, mode=Mode(linker="py", optimizer=None), on_unused_input="ignore")()
+    return pytensor.function([], variable, mode=Mode(linker="py", optimizer=optimizer))()

@@ -13,6 +13,7 @@ from firstpassage.errors import DataError
 
 _FOLDS = 5
 _FEWEST = 50
+_MANY = 1000
 
 
 def two_sample(draws: Any, exact: Any, *, seed: int, size: int = 2000) -> float:
@@ -65,14 +66,9 @@ def two_sample(draws: Any, exact: Any, *, seed: int, size: int = 2000) -> float:
     both = (np.concatenate([a[:n], b[:n]]) - b.mean(0)) / b.std(0)
     state = seeds.derive(seed, "two-sample test") % 2**31
     width = 10 * both.shape[1]
-    classifier = MLPClassifier(
-        (width, width),
-        max_iter=300,
-        early_stopping=True,
-        n_iter_no_change=20,
-        learning_rate_init=3e-3,
-        random_state=state,
-    )
+    # With few draws the part that decides when to stop early is too small to learn anything from.
+    training = {"max_iter": 300, "early_stopping": n >= _MANY, "n_iter_no_change": 20, "learning_rate_init": 3e-3}
+    classifier = MLPClassifier((width, width), random_state=state, **training)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a classifier that has not converged finds less, which shows in the accuracy

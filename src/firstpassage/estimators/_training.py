@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import time
@@ -35,7 +36,7 @@ class Plan:
     learning_rate : float
         Highest rate, after a warm-up; it decays to zero by a cosine.
     average : float
-        Momentum of the averaged weights, which are the ones kept.
+        Momentum of the averaged weights, which are the ones kept; at most that of averaging a twentieth of the steps.
     patience : int or None
         Stop after so many epochs without a lower validation loss.
     seed : int
@@ -81,7 +82,7 @@ class Checkpoint:
         if not path.exists():
             return []
         try:
-            with np.load(path, allow_pickle=False) as saved:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
                 state = json.loads(saved["state"].tobytes())
                 values = [saved[f"variable/{i}"] for i in range(len(saved.files) - 1)]
         except Exception as error:
@@ -189,7 +190,7 @@ def _optimizer(plan: Plan) -> keras.optimizers.Optimizer:
         warmup_target=plan.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    return keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=plan.average)
+    return keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=min(plan.average, max(0.0, 1 - 20 / total)))
 
 
 def _variables(estimator: Any) -> list[Any]:

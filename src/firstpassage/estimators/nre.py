@@ -48,7 +48,7 @@ class NRE:
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
     average : float
-        Momentum of the averaged weights, which are the ones kept; 0 keeps the last ones.
+        Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
     patience : int, optional
         Stop after so many epochs without a lower validation loss; None spends the whole budget.
 
