@@ -11,8 +11,8 @@ help: ## Say what there is to make
 env: ## Make .venv from the pins of requirements.txt, or bring it up to date
 	@sh scripts/setup.sh
 
-demo: env ## Go through the whole workflow on example data, into runs/demo
-	$(PYTHON_ENV) -m firstpassage.cli demo --into runs/demo
+demo: env ## Fit human choices, learned and exact side by side, into runs/demo
+	$(PYTHON_ENV) -m firstpassage.cli demo --into runs/demo --force
 
 test: check ## Lint, check types, and run the fast tests
 	$(PYTHON_ENV) -m pytest $(PYTEST_ARGS)
