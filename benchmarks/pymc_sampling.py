@@ -154,6 +154,7 @@ def sample(model: Any, sampler: str, options: argparse.Namespace) -> dict[str, A
         with model:
             return pm.sample(
                 draws, tune=tune, chains=chains, cores=1, nuts_sampler="pymc", random_seed=options.seed,
+                target_accept=options.target_accept,
                 progressbar=False, quiet=True, compute_convergence_checks=False,
                 callback=lambda **_: marks.append((time.perf_counter(), time.process_time())),
             )  # fmt: skip
@@ -177,6 +178,7 @@ def sample_nutpie(model: Any, options: argparse.Namespace) -> dict[str, Any]:
             chains=chains,
             cores=options.cores,
             seed=options.seed,
+            target_accept=options.target_accept,
             progress_bar=False,
         )
 
@@ -245,6 +247,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--chains", type=int, default=4)
     parser.add_argument("--cores", type=int, default=1, help="threads of nutpie")
+    parser.add_argument("--target-accept", type=float, default=0.8, help="PyMC's and nutpie's default is .8")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--train-seconds", type=float, default=90.0, help="for BayesFlow's estimator")
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=CASES)

@@ -71,6 +71,14 @@ def test_outside_the_box_is_impossible_with_a_zero_gradient(exact, trials, name,
     assert all(float(v) == 0 for v in slope.values())
 
 
+def test_nan_is_impossible_with_a_zero_gradient(exact, trials):
+    with jax.enable_x64():
+        theta = {k: np.float64(v) for k, v in {**THETA, "v": np.nan}.items()}
+        assert np.all(np.asarray(exact.function(trials, theta)) == -np.inf)
+        slope = jax.grad(lambda row: exact.function(trials, row).sum())(theta)
+    assert all(float(v) == 0 for v in slope.values())
+
+
 def test_below_t_is_impossible_with_a_zero_gradient(exact):
     assert exact.log_prob([[0.3, 1.0], [0.2, 1.0], [0.4, -1.0]], **THETA).tolist()[:2] == [-np.inf, -np.inf]
     with jax.enable_x64():

@@ -115,7 +115,8 @@ class Likelihood:
         for name, (low, high) in self.box.items():
             value = jnp.asarray(theta[name])
             inside &= (value >= low) & (value <= high)
-            safe[name] = jnp.clip(value, low, high).astype(dtype)
+            known = jnp.where(jnp.isnan(value), (low + high) / 2, value)
+            safe[name] = jnp.clip(known, low, high).astype(dtype)
         density = self.density(jnp.asarray(x, dtype), safe).astype(_widest(x, theta))
         return jnp.where(inside, density, -jnp.inf)
 
