@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import firstpassage as fp
-from firstpassage.estimators import bundle
+from firstpassage.estimators import _members
 
 TRAIN = """
 import sys
@@ -67,7 +67,7 @@ def test_saving_killed_at_any_moment_leaves_a_bundle_that_loads(learned, tmp_pat
 def test_every_truncation_and_flip_is_refused(learned, tmp_path):
     """T19: 200 offsets and 200 bytes, over all members."""
     folder = fp.save(learned, tmp_path / "bundle")
-    members = [*bundle._MEMBERS, "SHA256SUMS"]
+    members = [*_members.MEMBERS, "SHA256SUMS"]
     content = {name: (folder / name).read_bytes() for name in members}
     rng = np.random.default_rng(3)
     for i in range(400):

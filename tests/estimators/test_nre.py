@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import firstpassage as fp
-from firstpassage.estimators import _stream, _training
+from firstpassage.estimators import _run, _stream, _training
 from firstpassage.estimators.nre import NRE
 
 
@@ -29,9 +29,10 @@ def test_our_numbers_are_those_of_bayesflow(network, pairs):
     """T1: the likelihood in plain JAX against RatioEstimator.log_ratio, trained a little, through the adapter."""
     theta, x = pairs
     settings = NRE(fp.ddm(), network=network, widths=(12, 16, 16), evidence_widths=(8,), validation=1024)
-    plan = settings._plan(8192, seed=3)
-    estimator, history = settings._train(plan, None, folder=None, progress=None)
-    ours = _values(settings._likelihood(estimator, plan, history), theta, x)
+    order = _run.Order(kind="nre", budget=8192, seed=3, simulations=None, into=None, progress=None)
+    plan = _run.plan(settings, budget=8192, seed=3)
+    estimator, history = _run.trained(settings, plan, order)
+    ours = _values(_run.assembled(settings, estimator, plan=plan, kind="nre", history=history), theta, x)
     theirs = estimator.log_ratio({**{k: v[:, None] for k, v in theta.items()}, "x": x})
     assert np.isfinite(ours).all()
     assert np.all(np.abs(ours - np.asarray(theirs)) <= 1e-4 + 1e-6 * np.abs(ours))
@@ -185,8 +186,8 @@ def test_a_model_of_ones_own_is_learned_and_saved(tmp_path):
         ({"candidates": 1024}, "fewer than batch"),
         ({"candidates": 1.5}, "candidates must be"),
         ({"batch": "1e3"}, "batch must be"),
-        ({"gamma": 0.0}, "gamma and learning_rate"),
-        ({"learning_rate": -1.0}, "gamma and learning_rate"),
+        ({"gamma": 0.0}, "gamma must be positive"),
+        ({"learning_rate": -1.0}, "learning_rate must be positive"),
         ({"average": 1.0}, "average in"),
         ({"network": "transformer"}, "network must be one of"),
         ({"widths": (0,)}, "widths must be"),

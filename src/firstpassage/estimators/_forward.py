@@ -21,7 +21,12 @@ ACTIVATIONS = {"silu": jax.nn.silu, "mish": jax.nn.mish, "tanh": jnp.tanh, "relu
 
 
 def perceptron(arrays: Arrays, prefix: str, h: jax.Array, *, activation: str) -> jax.Array:
-    """Apply the hidden layers ``prefix/0``, ``prefix/1``, ... and the linear head ``prefix/head``: (...,)."""
+    """Apply the hidden layers ``prefix/0``, ``prefix/1``, ... and a linear head of one unit: (...,)."""
+    return outputs(arrays, prefix, h, activation=activation)[..., 0]
+
+
+def outputs(arrays: Arrays, prefix: str, h: jax.Array, *, activation: str) -> jax.Array:
+    """Apply the hidden layers ``prefix/0``, ``prefix/1``, ... and the linear head ``prefix/head``: (..., unit)."""
     layer = 0
     while f"{prefix}/{layer}/kernel" in arrays:
         name = f"{prefix}/{layer}"
@@ -31,7 +36,7 @@ def perceptron(arrays: Arrays, prefix: str, h: jax.Array, *, activation: str) ->
         elif f"{name}/skip" in arrays:
             y = y + h
         h, layer = y, layer + 1
-    return _dense(arrays, f"{prefix}/head", h)[..., 0]
+    return _dense(arrays, f"{prefix}/head", h)
 
 
 def export(network: Any, head: keras.layers.Dense, prefix: str) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from firstpassage.errors import DataError, ModelError
 from firstpassage.models.model import Model
 
 Pairs = tuple[dict[str, np.ndarray], np.ndarray]
+Feed = Callable[[int, str], dict[str, np.ndarray]]  # (number, purpose) -> what the estimator's metrics take, by name
 
 
 class Source(Protocol):
@@ -54,6 +55,11 @@ class Table:
         return {name: value[rows] for name, value in self.theta.items()}, self.x[rows]
 
 
+def source(model: Model, simulations: Mapping[str, Any] | None, *, seed: int) -> Source:
+    """Take a user's table, or simulate."""
+    return Fresh(model, seed) if simulations is None else table(model, simulations, seed=seed)
+
+
 def table(model: Model, simulations: Mapping[str, Any], *, seed: int) -> Table:
     """Check a user's table: one entry for each parameter and variable, one row for each simulation."""
     missing = [name for name in model.parameter_names if name not in simulations]
@@ -78,9 +84,9 @@ def flatten(data: Mapping[str, np.ndarray]) -> np.ndarray:
 class Batches(keras.utils.PyDataset):
     """Feed one epoch of pairs in batches; the next epoch's pairs are made when an epoch ends."""
 
-    def __init__(self, source: Source, adapter: Any, *, batch: int, steps: int, epoch: int) -> None:
+    def __init__(self, feed: Feed, *, batch: int, steps: int, epoch: int) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        self.source, self.adapter, self.batch, self.steps, self.epoch = source, adapter, batch, steps, epoch
+        self.feed, self.batch, self.steps, self.epoch = feed, batch, steps, epoch
         self._fill()
 
     def __len__(self) -> int:
@@ -98,11 +104,15 @@ class Batches(keras.utils.PyDataset):
         self._fill()
 
     def _fill(self) -> None:
-        """Draw this epoch's pairs and put them through the adapter once."""
-        theta, x = self.source.draw(self.batch * self.steps, purpose=f"epoch {self.epoch}")
-        self.pairs = adapt(self.adapter, theta, x)
+        """Make this epoch's pairs."""
+        self.pairs = self.feed(self.batch * self.steps, f"epoch {self.epoch}")
 
 
-def adapt(adapter: Any, theta: Mapping[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
-    """Put pairs through the BayesFlow adapter, with the trailing channel axis that it wants."""
-    return adapter({**{name: value[:, None] for name, value in theta.items()}, "x": x})
+def adapted(source: Source, adapter: Any) -> Feed:
+    """Put pairs of a source through a BayesFlow adapter, with the trailing channel axis that it wants."""
+
+    def feed(n: int, purpose: str) -> dict[str, np.ndarray]:
+        theta, x = source.draw(n, purpose=purpose)
+        return adapter({**{name: value[:, None] for name, value in theta.items()}, "x": x})
+
+    return feed

@@ -16,7 +16,7 @@ import numpy as np
 
 from firstpassage.errors import ArtefactError, ModelError
 from firstpassage.estimators._atomic import write_npz
-from firstpassage.estimators._stream import Batches, Source, adapt
+from firstpassage.estimators._stream import Batches, Feed
 
 _LOG = logging.getLogger("firstpassage.estimators")
 _CHECKPOINT = "checkpoint.npz"
@@ -102,7 +102,7 @@ class Checkpoint:
 
 
 def train(
-    estimator: Any, source: Source, plan: Plan, *, checkpoint: Checkpoint | None, progress: Progress | None
+    estimator: Any, feed: Feed, *, plan: Plan, checkpoint: Checkpoint | None, progress: Progress | None
 ) -> list[dict[str, Any]]:
     """Fit the estimator in place, leave it with the averaged weights, and return one record per epoch."""
     optimizer = _optimizer(plan)
@@ -110,8 +110,8 @@ def train(
     optimizer.build(estimator.trainable_variables)
     history = checkpoint.load(estimator) if checkpoint else []
     if len(history) < plan.epochs and not _stale(history, plan.patience):
-        data = Batches(source, estimator.adapter, batch=plan.batch, steps=plan.steps, epoch=len(history))
-        validation = adapt(estimator.adapter, *source.draw(plan.validation, purpose="validation"))
+        data = Batches(feed, batch=plan.batch, steps=plan.steps, epoch=len(history))
+        validation = feed(plan.validation, "validation")
         watch = _Watch(plan, history, validation, checkpoint=checkpoint, progress=progress)
         estimator.fit(
             dataset=data, epochs=plan.epochs, initial_epoch=len(history), verbose=0, shuffle=False, callbacks=[watch]

@@ -7,76 +7,31 @@ stored in it, and evaluates the probe rows before it returns.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
-import secrets
-import shutil
-import zipfile
 from collections.abc import Mapping
-from functools import partial
 from importlib import resources
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from firstpassage.errors import ArtefactError, FirstPassageError, ModelError
-from firstpassage.estimators import _atomic
+from firstpassage.estimators import _assemble, _members
 from firstpassage.likelihood import Likelihood
-from firstpassage.models import plain, registry
+from firstpassage.models import registry
 from firstpassage.models.model import Model
 
-SCHEMA = 1
-_MEMBERS = ("arrays.npz", "config.json", "manifest.json")
-_SUMS = "SHA256SUMS"
-_LARGEST = 64 * 2**20  # bytes of one member; our networks have less than 1.5 MB
+if TYPE_CHECKING:
+    from firstpassage.estimators.posterior import Posterior
+
 _TOLERANCE = 1e-4  # nats, of the probe rows
-_STACK = ("bayesflow", "keras", "jax", "numpy")
 
 
-def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Likelihood:
-    """Make the learned likelihood of a model from weights and a card.
-
-    Parameters
-    ----------
-    model : Model
-        The model that the weights were trained for.
-    arrays : mapping of str to ndarray
-        As `ContrastiveRatio.arrays` gives them.
-    card : mapping
-        Settings and history; the description of the model and the versions are added.
-
-    Returns
-    -------
-    Likelihood
-        kind ``"nre"``, float32.
-    """
-    from firstpassage.estimators import _ratio
-
-    schema = plain.schema(model)
-    described = {
-        "schema": SCHEMA, "model": model.name, "model_settings": dict(model.settings), "trial": schema.trial,
-        "columns": list(schema.columns), "parameters": [
-            {"name": p.name, "bounds": list(p.bounds), "unit": p.unit} for p in model.parameters
-        ], "versions": _versions(),
-    }  # fmt: skip
-    return Likelihood(
-        model=model.name, kind="nre", trial=schema.trial, parameters=model.parameters, columns=schema.columns,
-        read=schema.read, density=_ratio.density(model, arrays, activation=card["settings"]["activation"]),
-        limits=schema.limits, simulate=partial(_simulate_rows, model), precision="float32",
-        card={**described, **card}, arrays=dict(arrays),
-    )  # fmt: skip
-
-
-def save(result: Likelihood, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Save a learned likelihood.
+def save(result: Likelihood | Posterior, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Save a learned likelihood or posterior.
 
     Parameters
     ----------
-    result : Likelihood
+    result : Likelihood or Posterior
         What ``fit`` returned.
     path : path
         The bundle: a folder that does not exist yet.
@@ -103,17 +58,19 @@ def save(result: Likelihood, path: str | Path, *, overwrite: bool = False) -> Pa
     >>> fp.load(saved).kind
     'nre'
     """
-    if not isinstance(result, Likelihood) or result.arrays is None or result.card is None:
-        raise ModelError(f"only a trained likelihood can be saved; got {_what(result)}. Call fit first, and save that.")
+    if not _trained(result):
+        raise ModelError(f"only a trained likelihood or posterior can be saved; got {_what(result)}. Call fit first.")
     target = Path(path)
     if target.exists() and not (overwrite and target.is_dir() and (target / "manifest.json").exists()):
         raise ArtefactError(f"{target} exists. Choose another path, or pass overwrite=True to replace a bundle.")
-    _replace(target, _contents(result))
+    card = {k: v for k, v in result.card.items() if k not in ("settings", "schema")}
+    manifest = {"schema": _assemble.SCHEMA, "card": card, "probe": _probe(result)}
+    _members.write(target, arrays=result.arrays, config=result.card["settings"], manifest=manifest)
     return target
 
 
-def load(path: str | Path, *, model: Model | None = None) -> Likelihood:
-    """Load a saved likelihood, and refuse anything that is not exactly what was saved.
+def load(path: str | Path, *, model: Model | None = None) -> Any:
+    """Load a saved likelihood or posterior, and refuse anything that is not exactly what was saved.
 
     Parameters
     ----------
@@ -124,7 +81,7 @@ def load(path: str | Path, *, model: Model | None = None) -> Likelihood:
 
     Returns
     -------
-    Likelihood
+    Likelihood or Posterior
         As it was saved.
 
     Raises
@@ -137,23 +94,24 @@ def load(path: str | Path, *, model: Model | None = None) -> Likelihood:
     See `save`.
     """
     folder = _find(Path(path))
-    files = _read(folder)
-    manifest, config = (_json(folder, name, files[name]) for name in ("manifest.json", "config.json"))
-    if manifest.get("schema") != SCHEMA:
+    files = _members.read(folder)
+    manifest, config = (_members.parse(folder, name, files[name]) for name in ("manifest.json", "config.json"))
+    if manifest.get("schema") != _assemble.SCHEMA:
         raise ArtefactError(
-            f"{folder} has the bundle version {manifest.get('schema')!r}; this firstpassage reads {SCHEMA}. "
+            f"{folder} has the bundle version {manifest.get('schema')!r}; this firstpassage reads {_assemble.SCHEMA}. "
             "Install the version of firstpassage that wrote it."
         )
     try:
         built = _model(manifest, model)
-        learned = assemble(built, _arrays(folder, files["arrays.npz"]), {**manifest["card"], "settings": config})
+        weights = _members.arrays(folder, files["arrays.npz"])
+        learned = _assemble.assemble(built, weights, {**manifest["card"], "settings": config})
         _check_probe(folder, learned, manifest["probe"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ArtefactError(f"{folder} is not a bundle that firstpassage wrote: {error!r}. Train it again.") from error
     return learned
 
 
-def pretrained(model: str, method: str) -> Likelihood:
+def pretrained(model: str, method: str) -> Any:
     """Load an estimator that comes with the package.
 
     Parameters
@@ -165,7 +123,7 @@ def pretrained(model: str, method: str) -> Likelihood:
 
     Returns
     -------
-    Likelihood
+    Likelihood or Posterior
         With its audit in ``.card["audit"]``.
 
     Raises
@@ -212,82 +170,6 @@ def _what(result: Any) -> str:
     return f"the {result.kind} likelihood of {result.model}" if isinstance(result, Likelihood) else repr(result)
 
 
-def _versions() -> dict[str, str]:
-    """Name the versions of the stack."""
-    found = {}
-    for package in ("firstpassage", *_STACK):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
-
-
-def _simulate_rows(model: Model, theta: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Simulate one trial for each row of theta: (n, column)."""
-    data = model.likelihood(theta, trials=1, seed=int(rng.integers(2**63)))
-    return np.concatenate([np.reshape(value, (len(value), -1)) for value in data.values()], axis=1)
-
-
-def _contents(result: Likelihood) -> dict[str, bytes]:
-    """Serialise weights, settings, card and probe rows, and their checksums."""
-    card = {k: v for k, v in (result.card or {}).items() if k not in ("settings", "schema")}
-    manifest = {"schema": SCHEMA, "card": card, "probe": _probe(result)}
-    files = {
-        "arrays.npz": _atomic.npz_bytes(result.arrays or {}),
-        "config.json": _dump((result.card or {})["settings"]),
-        "manifest.json": _dump(manifest),
-    }
-    sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in _MEMBERS)
-    return {**files, _SUMS: sums.encode()}
-
-
-def _dump(content: Any) -> bytes:
-    """Write JSON that a person can read."""
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
-
-
-def _probe(result: Likelihood) -> dict[str, Any]:
-    """Evaluate 16 rows spread over the box, on data that all of them allow."""
-    rng = np.random.default_rng(0)
-    theta = {p.name: rng.uniform(*p.bounds, 16) for p in result.parameters}
-    if result.simulate is None:
-        raise ModelError(f"the likelihood of {result.model} has no simulator, so its bundle cannot have probe rows.")
-    x = np.asarray(result.simulate(theta, rng), dtype=np.float64)
-    values = _evaluate(result, theta, x)
-    return {"theta": {k: v.tolist() for k, v in theta.items()}, "x": x.tolist(), "log_ratio": values.tolist()}
-
-
-def _evaluate(result: Likelihood, theta: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
-    """Evaluate row by row, without the checks of user data."""
-    import jax
-
-    with jax.enable_x64():
-        values = {name: np.asarray(value, dtype=np.float64) for name, value in theta.items()}
-        return np.asarray(jax.jit(result.function)(x, values))
-
-
-def _replace(target: Path, contents: Mapping[str, bytes]) -> None:
-    """Write all members under a temporary name, then rename."""
-    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
-    temporary, old = target.with_name(f"{target.name}.tmp-{mark}"), target.with_name(f"{target.name}.old-{mark}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        for name, content in contents.items():
-            _atomic.write_bytes(temporary / name, content)
-        _atomic.sync_folder(temporary)
-        if target.exists():
-            os.rename(target, old)
-        os.rename(temporary, target)
-        _atomic.sync_folder(target.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise ArtefactError(f"cannot write {target}: {error.strerror}. Free space, or choose another path.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def _find(path: Path) -> Path:
     """Find the bundle at a path: itself, inside a training folder, or the old one of a save that was cut off."""
     if path.is_dir() and (path / "bundle").is_dir():
@@ -298,58 +180,10 @@ def _find(path: Path) -> Path:
             return survivors[-1]
         raise ArtefactError(f"there is no bundle at {path}. Check the path; a bundle is a folder with manifest.json.")
     if not path.is_dir():
-        raise ArtefactError(f"{path} is a file; a bundle is a folder with {', '.join(_MEMBERS)}. Pass that folder.")
+        raise ArtefactError(
+            f"{path} is a file; a bundle is a folder with {', '.join(_members.MEMBERS)}. Pass that folder."
+        )
     return path
-
-
-def _read(folder: Path) -> dict[str, bytes]:
-    """Read the members after checking names, kinds, sizes and checksums."""
-    found = {entry.name: entry for entry in os.scandir(folder)}
-    expected = {*_MEMBERS, _SUMS}
-    if set(found) != expected:
-        differ = f"missing {sorted(expected - set(found))}, unexpected {sorted(set(found) - expected)}"
-        raise ArtefactError(
-            f"{folder} is not a bundle that firstpassage wrote: {differ}. Train it again, or copy it anew."
-        )
-    for name, entry in found.items():
-        if not entry.is_file(follow_symlinks=False) or entry.stat(follow_symlinks=False).st_size > _LARGEST:
-            raise ArtefactError(
-                f"{folder / name} must be a plain file of at most {_LARGEST} bytes. Copy the bundle anew."
-            )
-    files = {name: (folder / name).read_bytes() for name in expected}
-    sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in _MEMBERS)
-    if files[_SUMS] != sums.encode():
-        raise ArtefactError(f"{folder} was changed or cut off after it was saved: checksums differ. Copy it anew.")
-    return files
-
-
-def _json(folder: Path, name: str, content: bytes) -> dict[str, Any]:
-    """Parse a JSON object."""
-    try:
-        parsed = json.loads(content)
-    except ValueError as error:
-        raise ArtefactError(f"{folder / name} is not JSON: {error}. Copy the bundle anew.") from error
-    if not isinstance(parsed, dict):
-        raise ArtefactError(
-            f"{folder / name} must hold a JSON object; got {type(parsed).__name__}. Copy the bundle anew."
-        )
-    return parsed
-
-
-def _arrays(folder: Path, content: bytes) -> dict[str, np.ndarray]:
-    """Read the weights without pickle, after looking at the unpacked sizes."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            if sum(item.file_size for item in packed.infolist()) > _LARGEST:
-                raise ArtefactError(f"{folder / 'arrays.npz'} unpacks to more than {_LARGEST} bytes. Do not trust it.")
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = {name: np.asarray(stored[name]) for name in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ArtefactError(f"{folder / 'arrays.npz'} cannot be read: {error}. Copy the bundle anew.") from error
-    bad = [name for name, value in arrays.items() if value.dtype.kind != "f" or not np.isfinite(value).all()]
-    if bad:
-        raise ArtefactError(f"{folder / 'arrays.npz'} must hold finite floats; {bad[0]} does not. Train it again.")
-    return arrays
 
 
 def _model(manifest: Mapping[str, Any], model: Model | None) -> Model:
@@ -372,10 +206,49 @@ def _model(manifest: Mapping[str, Any], model: Model | None) -> Model:
     return model
 
 
-def _check_probe(folder: Path, learned: Likelihood, probe: Mapping[str, Any]) -> None:
+def _trained(result: Any) -> bool:
+    """Tell whether there are weights to save."""
+    from firstpassage.estimators.posterior import Posterior
+
+    return isinstance(result, (Likelihood, Posterior)) and result.arrays is not None and result.card is not None
+
+
+def _probe(result: Likelihood | Posterior) -> dict[str, Any]:
+    """Evaluate 16 rows spread over the box, on data that all of them allow."""
+    rng = np.random.default_rng(0)
+    theta = {p.name: rng.uniform(*p.bounds, 16) for p in result.parameters}
+    if result.simulate is None:
+        raise ModelError(f"the likelihood of {result.model} has no simulator, so its bundle cannot have probe rows.")
+    if isinstance(result, Likelihood):
+        x = np.asarray(result.simulate(theta, rng), dtype=np.float64)
+    else:
+        least = result.trials[0]
+        repeated = {name: np.repeat(value, least) for name, value in theta.items()}
+        x = np.asarray(result.simulate(repeated, rng), dtype=np.float64).reshape(16, least, -1)
+    values = _evaluate(result, theta, x)
+    return {"theta": {k: v.tolist() for k, v in theta.items()}, "x": x.tolist(), _name(result): values.tolist()}
+
+
+def _name(result: Likelihood | Posterior) -> str:
+    """Name the numbers of the probe rows."""
+    return "log_ratio" if result.kind == "nre" else "log_density"
+
+
+def _evaluate(result: Likelihood | Posterior, theta: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
+    """Evaluate row by row, without the checks of user data."""
+    import jax
+
+    values = {name: np.asarray(value, dtype=np.float64) for name, value in theta.items()}
+    if not isinstance(result, Likelihood):
+        return result.log_densities(values, list(x))
+    with jax.enable_x64():
+        return np.asarray(jax.jit(result.function)(x, values))
+
+
+def _check_probe(folder: Path, learned: Likelihood | Posterior, probe: Mapping[str, Any]) -> None:
     """Compare the probe rows with their stored values."""
     values = _evaluate(learned, probe["theta"], np.asarray(probe["x"], dtype=np.float64))
-    error = np.abs(values - np.asarray(probe["log_ratio"], dtype=np.float64)).max()
+    error = np.abs(values - np.asarray(probe[_name(learned)], dtype=np.float64)).max()
     if not error <= _TOLERANCE:
         raise ArtefactError(
             f"{folder} gives other values than when it was saved (off by {error:.3g} nats). Train it again, or install "

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, asdict, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from firstpassage import backend, seeds
-from firstpassage.errors import ArtefactError, ModelError
+from firstpassage import seeds
+from firstpassage.errors import ModelError
+from firstpassage.estimators import _run
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.model import Model
 
 if TYPE_CHECKING:
     from firstpassage.estimators._contrastive import ContrastiveRatio
-    from firstpassage.estimators._training import Plan
+    from firstpassage.estimators._stream import Feed
 
-_LOG = logging.getLogger("firstpassage.estimators")
 Network = Literal["mlp", "resnet"]
 
 
@@ -88,21 +85,15 @@ class NRE:
         """Refuse settings that cannot train."""
         if not isinstance(self.model, Model):
             raise ModelError(f"NRE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
-        for name in ("candidates", "batch", "epoch_pairs", "validation"):
-            _positive_integer(name, getattr(self, name))
-        for name in ("widths", "evidence_widths"):
-            object.__setattr__(self, name, tuple(_positive_integer(name, w) for w in getattr(self, name)))
+        _run.positive_integer("candidates", self.candidates)
+        _run.check_training(self)
+        _run.sizes(self, "widths", "evidence_widths")
         if self.candidates >= self.batch:
             raise ModelError(f"candidates must be fewer than batch ({self.batch}); got {self.candidates}.")
-        if not (self.gamma > 0 and self.learning_rate > 0 and 0 <= self.average < 1):
-            raise ModelError(
-                f"gamma and learning_rate must be positive and average in [0, 1); got {self.gamma}, "
-                f"{self.learning_rate}, {self.average}."
-            )
+        if not self.gamma > 0:
+            raise ModelError(f"gamma must be positive; got {self.gamma}.")
         if self.network not in get_args(Network):
             raise ModelError(f"network must be one of {', '.join(get_args(Network))}; got {self.network!r}.")
-        if self.patience is not None:
-            _positive_integer("patience", self.patience)
 
     def fit(
         self,
@@ -148,45 +139,31 @@ class NRE:
         >>> learned.kind, learned.log_prob([[0.6, 1.0]], v=1.0, a=1.0, z=0.5, t=0.2).shape
         ('nre', (1,))
         """
-        seeds.check(seed)
-        plan = self._plan(_positive_integer("budget", budget), seed)
-        folder = None if into is None else Path(into)
-        if folder is not None and (folder / "bundle").exists():
-            return self._finished(folder, plan)
-        estimator, history = self._train(plan, simulations, folder=folder, progress=progress)
-        learned = self._likelihood(estimator, plan, history)
-        if folder is not None:
-            self._finish(folder, learned, history)
-        return learned
+        return _run.fit(
+            self,
+            _run.Order(kind="nre", budget=budget, seed=seed, simulations=simulations, into=into, progress=progress),
+        )
 
-    def _plan(self, budget: int, seed: int) -> Plan:
-        """Take the settings of training together."""
-        backend.require_jax()
-        from firstpassage.estimators._training import Plan
+    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[ContrastiveRatio, Feed]:
+        """Build the estimator and the feed that trains it; `fit` calls this.
 
-        if budget < self.batch:
-            raise ModelError(f"budget must be at least one batch ({self.batch} pairs); got {budget}.")
-        return Plan(
-            budget=budget, batch=self.batch, epoch_pairs=max(self.epoch_pairs, self.batch),
-            validation=max(self.validation, self.batch), learning_rate=self.learning_rate, average=self.average,
-            patience=self.patience, seed=seed,
-        )  # fmt: skip
+        Parameters
+        ----------
+        seed : int
+            Of weights, candidates and simulations.
+        simulations : mapping or None
+            A table to train from.
 
-    def _train(
-        self, plan: Plan, simulations: Mapping[str, Any] | None, *, folder: Path | None, progress: Any
-    ) -> tuple[ContrastiveRatio, list[dict[str, Any]]]:
-        """Make the estimator and train it."""
-        from firstpassage.estimators import _stream, _training
+        Returns
+        -------
+        (ContrastiveRatio, callable)
+            BayesFlow's estimator with weights drawn from the seed, and its feed.
+        """
+        from firstpassage.estimators import _stream
 
-        seed = plan.seed
-        fresh = simulations is None
-        source = _stream.Fresh(self.model, seed) if fresh else _stream.table(self.model, simulations or {}, seed=seed)
+        source = _stream.source(self.model, simulations, seed=seed)
         estimator = self._estimator(source, seed)
-        checkpoint = None
-        if folder is not None:
-            make_folder(folder)
-            checkpoint = _training.Checkpoint(folder=folder, fingerprint=self._fingerprint(plan, fresh=fresh))
-        return estimator, _training.train(estimator, source, plan, checkpoint=checkpoint, progress=progress)
+        return estimator, _stream.adapted(source, estimator.adapter)
 
     def _estimator(self, source: Any, seed: int) -> ContrastiveRatio:
         """Build BayesFlow's estimator, with weights drawn from the seed."""
@@ -213,12 +190,6 @@ class NRE:
             variable.assign(rng.normal(0, 1, variable.shape) * (spread if variable.shape[-1] > 1 else 0.1 * spread))
         return estimator
 
-    def _fingerprint(self, plan: Plan, *, fresh: bool) -> str:
-        """Digest everything that a resumed run must share."""
-        model = {"name": self.model.name, "box": repr(self.model), "settings": dict(self.model.settings)}
-        text = json.dumps([model, self.settings(), asdict(plan), fresh], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
-
     def settings(self) -> dict[str, Any]:
         """List the settings by name, without the model.
 
@@ -228,41 +199,6 @@ class NRE:
             As JSON can hold it.
         """
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
-
-    def _likelihood(self, estimator: ContrastiveRatio, plan: Plan, history: list[dict[str, Any]]) -> Likelihood:
-        """Wrap the trained weights, and say in the card how they came about."""
-        from firstpassage.estimators import bundle
-
-        card = {
-            "model": self.model.name, "kind": "nre", "model_settings": dict(self.model.settings),
-            "settings": self.settings(), "budget": plan.budget, "seed": plan.seed,
-            "pairs": history[-1]["pairs"], "epochs": len(history), "loss": history[-1]["loss"],
-            "validation_loss": history[-1]["validation_loss"], "cpu_seconds": round(history[-1]["cpu_seconds"], 1),
-        }  # fmt: skip
-        return bundle.assemble(self.model, estimator.arrays(), card)
-
-    def _finish(self, folder: Path, learned: Likelihood, history: list[dict[str, Any]]) -> None:
-        """Write the bundle and the history, and drop the checkpoint."""
-        import pandas as pd
-
-        from firstpassage.estimators import _atomic, _training, bundle
-
-        bundle.save(learned, folder / "bundle")
-        _atomic.write_bytes(folder / "history.csv", pd.DataFrame(history).to_csv(index=False).encode())
-        _training.Checkpoint(folder=folder, fingerprint="").clear()
-
-    def _finished(self, folder: Path, plan: Plan) -> Likelihood:
-        """Load a finished run, if it is this one."""
-        from firstpassage.estimators import bundle
-
-        learned = bundle.load(folder / "bundle", model=self.model)
-        card = learned.card or {}
-        wanted = {"settings": json.loads(json.dumps(self.settings())), "budget": plan.budget, "seed": plan.seed}
-        differ = [name for name, value in wanted.items() if card.get(name) != value]
-        if differ:
-            raise ArtefactError(f"{folder} holds a finished run with other {', '.join(differ)}. Choose another folder.")
-        _LOG.info("%s holds this run, finished: loaded", folder)
-        return learned
 
 
 def adapter(model: Model) -> Any:
@@ -287,29 +223,3 @@ def adapter(model: Model) -> Any:
         .concatenate(list(model.parameter_names), into="inference_variables")
         .rename("x", "inference_conditions")
     )
-
-
-def make_folder(folder: Path) -> None:
-    """Make an output folder, or say why that cannot be.
-
-    Parameters
-    ----------
-    folder : Path
-        May exist.
-
-    Raises
-    ------
-    ArtefactError
-        If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"cannot make the folder {folder}: {error.strerror}. Choose another one.") from error
-
-
-def _positive_integer(name: str, value: Any) -> int:
-    """Check a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ModelError(f"{name} must be a positive integer; got {value!r}.")
-    return int(value)

@@ -1,0 +1,81 @@
+"""Put a learned likelihood or posterior together from a model, weights and a card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from firstpassage.likelihood import Likelihood
+from firstpassage.models import plain
+from firstpassage.models.model import Model
+
+if TYPE_CHECKING:
+    from firstpassage.estimators.posterior import Posterior
+
+SCHEMA = 1
+_STACK = ("bayesflow", "keras", "jax", "numpy")
+
+
+def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Likelihood | Posterior:
+    """Make what was learned from weights and a card, to which the model's description and the versions are added."""
+    full = {**_description(model), **card}
+    if card["kind"] == "npe":
+        from firstpassage.estimators import posterior
+
+        return posterior.assemble(model, arrays, full)
+    return _likelihood(model, arrays, full)
+
+
+def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Likelihood:
+    """Make a learned likelihood, float32."""
+    schema = plain.schema(model)
+    return Likelihood(
+        model=model.name, kind=card["kind"], trial=schema.trial, parameters=model.parameters, columns=schema.columns,
+        read=schema.read, density=_density(model, arrays, card), limits=schema.limits,
+        simulate=partial(simulate_rows, model), precision="float32", card=dict(card), arrays=dict(arrays),
+    )  # fmt: skip
+
+
+def _density(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Any:
+    """Find the density of a kind in JAX."""
+    if card["kind"] == "nre":
+        from firstpassage.estimators import _ratio
+
+        return _ratio.density(model, arrays, activation=card["settings"]["activation"])
+    if card["kind"] == "nle":
+        from firstpassage.estimators import _nle_density
+
+        return _nle_density.density(model, arrays, settings=card["settings"])
+    raise KeyError(card["kind"])
+
+
+def _description(model: Model) -> dict[str, Any]:
+    """Describe the model in JSON."""
+    schema = plain.schema(model)
+    return {
+        "schema": SCHEMA, "model": model.name, "model_settings": dict(model.settings), "trial": schema.trial,
+        "columns": list(schema.columns), "parameters": [
+            {"name": p.name, "bounds": list(p.bounds), "unit": p.unit} for p in model.parameters
+        ], "versions": _versions(),
+    }  # fmt: skip
+
+
+def simulate_rows(model: Model, theta: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Simulate one trial for each row of theta: (n, column)."""
+    data = model.likelihood(theta, trials=1, seed=int(rng.integers(2**63)))
+    return np.concatenate([np.reshape(value, (len(value), -1)) for value in data.values()], axis=1)
+
+
+def _versions() -> dict[str, str]:
+    """Name the versions of the stack."""
+    found = {}
+    for package in ("firstpassage", *_STACK):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

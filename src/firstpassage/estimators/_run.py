@@ -1,0 +1,188 @@
+"""One training run, the same for every estimator: plan, folder, checkpoint, weights, card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from firstpassage import backend, seeds
+from firstpassage.errors import ArtefactError, ModelError
+from firstpassage.models.model import Model
+
+if TYPE_CHECKING:
+    from firstpassage.estimators._stream import Feed
+    from firstpassage.estimators._training import Plan
+
+_LOG = logging.getLogger("firstpassage.estimators")
+Progress = Callable[[dict[str, Any]], None]
+
+
+class Method(Protocol):
+    """What a run needs of an estimator's settings."""
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+
+    def settings(self) -> dict[str, Any]:
+        """List the settings by name, without the model."""
+
+    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
+        """Build BayesFlow's estimator with weights drawn from the seed, and the feed that trains it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is asked of one run.
+
+    Parameters
+    ----------
+    kind : str
+        "nre", "nle" or "npe".
+    budget, seed : int
+        Pairs simulated, and of everything random.
+    simulations : mapping or None
+        A table to train from.
+    into : Path or None
+        The folder.
+    progress : callable or None
+        Called after every epoch.
+    """
+
+    kind: str
+    budget: int
+    seed: int
+    simulations: Mapping[str, Any] | None
+    into: str | Path | None
+    progress: Progress | None
+
+
+def fit(method: Method, order: Order) -> Any:
+    """Train, or load what this run has already made; returns a Likelihood or a Posterior."""
+    seeds.check(order.seed)
+    chosen = plan(method, budget=positive_integer("budget", order.budget), seed=order.seed)
+    folder = None if order.into is None else Path(order.into)
+    if folder is not None and (folder / "bundle").exists():
+        return _finished(method, folder, chosen)
+    estimator, history = trained(method, chosen, order)
+    learned = assembled(method, estimator, plan=chosen, kind=order.kind, history=history)
+    if folder is not None:
+        _finish(folder, learned, history)
+    return learned
+
+
+def plan(method: Method, *, budget: int, seed: int) -> Plan:
+    """Take the settings of training together."""
+    backend.require_jax()
+    from firstpassage.estimators._training import Plan
+
+    chosen = method.settings()
+    batch = chosen["batch"]
+    if budget < batch:
+        raise ModelError(f"budget must be at least one batch ({batch} pairs); got {budget}.")
+    return Plan(
+        budget=budget, batch=batch, epoch_pairs=max(chosen["epoch_pairs"], batch),
+        validation=max(chosen["validation"], batch), learning_rate=chosen["learning_rate"], average=chosen["average"],
+        patience=chosen["patience"], seed=seed,
+    )  # fmt: skip
+
+
+def trained(method: Method, chosen: Plan, order: Order) -> tuple[Any, list[dict[str, Any]]]:
+    """Make the estimator and train it."""
+    from firstpassage.estimators import _training
+
+    estimator, feed = method.prepare(chosen.seed, order.simulations)
+    checkpoint = None
+    if order.into is not None:
+        make_folder(Path(order.into))
+        mark = _fingerprint(method, chosen, order)
+        checkpoint = _training.Checkpoint(folder=Path(order.into), fingerprint=mark)
+    history = _training.train(estimator, feed, plan=chosen, checkpoint=checkpoint, progress=order.progress)
+    return estimator, history
+
+
+def assembled(method: Method, estimator: Any, *, plan: Plan, kind: str, history: list[dict[str, Any]]) -> Any:
+    """Wrap the trained weights, and say in the card how they came about."""
+    from firstpassage.estimators import _assemble
+
+    last = history[-1]
+    card = {
+        "model": method.model.name, "kind": kind, "model_settings": dict(method.model.settings),
+        "settings": method.settings(), "budget": plan.budget, "seed": plan.seed, "pairs": last["pairs"],
+        "epochs": len(history), "loss": last["loss"], "validation_loss": last["validation_loss"],
+        "cpu_seconds": round(last["cpu_seconds"], 1),
+    }  # fmt: skip
+    return _assemble.assemble(method.model, estimator.arrays(), card)
+
+
+def _fingerprint(method: Method, chosen: Plan, order: Order) -> str:
+    """Digest everything that a resumed run must share."""
+    model = {"name": method.model.name, "box": repr(method.model), "settings": dict(method.model.settings)}
+    content = [order.kind, model, method.settings(), asdict(chosen), order.simulations is None]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _finish(folder: Path, learned: Any, history: list[dict[str, Any]]) -> None:
+    """Write the bundle and the history, and drop the checkpoint."""
+    import pandas as pd
+
+    from firstpassage.estimators import _atomic, _training, bundle
+
+    bundle.save(learned, folder / "bundle")
+    _atomic.write_bytes(folder / "history.csv", pd.DataFrame(history).to_csv(index=False).encode())
+    _training.Checkpoint(folder=folder, fingerprint="").clear()
+
+
+def _finished(method: Method, folder: Path, chosen: Plan) -> Any:
+    """Load a finished run, if it is this one."""
+    from firstpassage.estimators import bundle
+
+    learned = bundle.load(folder / "bundle", model=method.model)
+    card = learned.card or {}
+    wanted = {"settings": json.loads(json.dumps(method.settings())), "budget": chosen.budget, "seed": chosen.seed}
+    differ = [name for name, value in wanted.items() if card.get(name) != value]
+    if differ:
+        raise ArtefactError(f"{folder} holds a finished run with other {', '.join(differ)}. Choose another folder.")
+    _LOG.info("%s holds this run, finished: loaded", folder)
+    return learned
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder, or say why that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtefactError(f"cannot make the folder {folder}: {error.strerror}. Choose another one.") from error
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Check a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ModelError(f"{name} must be a positive integer; got {value!r}.")
+    return int(value)
+
+
+def check_training(settings: Any) -> None:
+    """Refuse sizes and rates of training that cannot be used; shared by all estimators."""
+    for name in ("batch", "epoch_pairs", "validation"):
+        positive_integer(name, getattr(settings, name))
+    if not (settings.learning_rate > 0 and 0 <= settings.average < 1):
+        raise ModelError(
+            f"learning_rate must be positive and average in [0, 1); got {settings.learning_rate}, {settings.average}."
+        )
+    if settings.patience is not None:
+        positive_integer("patience", settings.patience)
+
+
+def sizes(settings: Any, *names: str) -> None:
+    """Check tuples of layer widths, and keep them as tuples of int."""
+    for name in names:
+        widths = tuple(positive_integer(name, width) for width in getattr(settings, name))
+        object.__setattr__(settings, name, widths)

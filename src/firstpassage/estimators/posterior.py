@@ -1,0 +1,7 @@
+"""Posterior placeholder."""
+
+from __future__ import annotations
+
+
+class Posterior:
+    """Hold an amortized posterior."""
