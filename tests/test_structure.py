@@ -50,7 +50,7 @@ KNOWN_ONLY_BY = {
     "pytensor": ("bridges/",),
     "matplotlib": ("plots/",),
     "typer": ("cli.py", "pipeline/"),
-    "rich": ("cli.py", "pipeline/"),
+    "rich": ("cli.py", "_console.py", "pipeline/"),
 }
 
 # What other files may import of these inside functions.
@@ -61,7 +61,7 @@ LAZY = {
 }
 
 # Private files beside the rooms, and the room that each is a part of.
-PARTS = {"_nuts": "likelihood"}
+PARTS = dict.fromkeys(["_nuts", "_nuts_lanes", "_nuts_many", "_subjects"], "likelihood") | {"_console": "cli"}
 
 HEAVY = [
     *["arviz", "bayesflow", "blackjax", "hssm", "jax", "keras", "matplotlib", "numba"],

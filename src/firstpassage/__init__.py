@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firstpassage.bridges.pymc import observe, priors
-    from firstpassage.errors import ArtefactError, DataError, DataWarning, FirstPassageError, ModelError
+    from firstpassage.errors import ArtefactError, AuditWarning, DataError, DataWarning, FirstPassageError, ModelError
     from firstpassage.estimators.bundle import load, pretrained, save
+    from firstpassage.estimators.nle import NLE
+    from firstpassage.estimators.npe import NPE
     from firstpassage.estimators.nre import NRE
+    from firstpassage.estimators.posterior import Posterior
     from firstpassage.likelihood import Likelihood
     from firstpassage.models.ddm import ddm
     from firstpassage.models.model import Model
@@ -19,14 +22,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ArtefactError": "errors",
+    "AuditWarning": "errors",
     "DataError": "errors",
     "DataWarning": "errors",
     "FirstPassageError": "errors",
     "Likelihood": "likelihood",
     "Model": "models.model",
     "ModelError": "errors",
+    "NLE": "estimators.nle",
+    "NPE": "estimators.npe",
     "NRE": "estimators.nre",
     "Parameter": "models.parameter",
+    "Posterior": "estimators.posterior",
     "ddm": "models.ddm",
     "load": "estimators.bundle",
     "observe": "bridges.pymc",
@@ -38,6 +45,7 @@ _ROOMS = ("diagnostics", "models", "pipeline", "plots")
 
 __all__ = [
     "ArtefactError",
+    "AuditWarning",
     "DataError",
     "DataWarning",
     "ddm",
@@ -48,11 +56,14 @@ __all__ = [
     "Model",
     "ModelError",
     "models",
+    "NLE",
+    "NPE",
     "NRE",
     "observe",
     "Parameter",
     "pipeline",
     "plots",
+    "Posterior",
     "pretrained",
     "priors",
     "save",

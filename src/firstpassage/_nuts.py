@@ -7,14 +7,14 @@ and data are arguments of the program, so that many data sets share one compilat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage import seeds
+from firstpassage import _subjects, seeds
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def run(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], setti
     import jax
 
     key = seeds.key(seed, "nuts")
-    bounds = _bounds(likelihood, x, priors)
+    box = bounds(likelihood, x, priors)
     padded, weight = pad(x)
     with jax.enable_x64():
         program = _program(likelihood, priors, settings)
-        positions, statistics = program(padded, weight, bounds[:, 0], bounds[:, 1], key)
+        positions, statistics = program(padded, weight, box[:, 0], box[:, 1], key)
         theta = np.asarray(positions)
         stats = {name: np.asarray(value) for name, value in statistics.items()}
     if not np.isfinite(stats["lp"]).all():
@@ -74,16 +74,21 @@ def run(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], setti
 
 
 def as_datatree(
-    result: Result, *, columns: tuple[str, ...], x: np.ndarray, attributes: Mapping[str, str]
+    result: Result, *, columns: tuple[str, ...], x: np.ndarray | Sequence[np.ndarray], attributes: Mapping[str, str]
 ) -> xr.DataTree:
-    """Put draws, statistics and data into the tree that ArviZ reads."""
+    """Put draws, statistics and data (of one data set, or a sequence of many) into the tree that ArviZ reads."""
     import arviz_base
 
-    observed = {name: x.reshape(len(x), -1)[:, i] for i, name in enumerate(columns)}
+    if isinstance(x, np.ndarray):
+        across, observed = [], {name: x.reshape(len(x), -1)[:, i] for i, name in enumerate(columns)}
+    else:
+        across, observed = ["dataset"], _subjects.observed(x, columns)
+    coords = {name: np.arange(n) for name, n in zip((*across, "trial"), observed[columns[0]].shape, strict=True)}
     tree = arviz_base.from_dict(
         {"posterior": result.theta, "sample_stats": result.statistics, "observed_data": observed},
-        coords={"trial": np.arange(len(x))},
-        dims={name: ["trial"] for name in columns},
+        coords=coords,
+        dims={name: [*across, "trial"] for name in columns}
+        | {name: across for name in (*result.theta, *result.statistics)},
     )
     tree.attrs.update(attributes)
     return tree
@@ -98,19 +103,19 @@ def pad(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return padded, (np.arange(size) < n).astype(np.float64)
 
 
-def _bounds(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...]) -> np.ndarray:
+def bounds(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...]) -> np.ndarray:
     """Intersect the box, what the data allow and the priors' supports: (parameter, 2)."""
     support = likelihood.support(x)
-    bounds = np.array([support[name] for name in likelihood.parameter_names])
+    box = np.array([support[name] for name in likelihood.parameter_names])
     for i, (name, prior) in enumerate(zip(likelihood.parameter_names, priors, strict=True)):
         low, high = _prior_support(name, prior)
-        bounds[i] = max(low, bounds[i, 0]), min(high, bounds[i, 1])
-        if bounds[i, 0] >= bounds[i, 1]:
+        box[i] = max(low, box[i, 0]), min(high, box[i, 1])
+        if box[i, 0] >= box[i, 1]:
             raise ModelError(
                 f"the prior of {name} lives on [{low:.4g}, {high:.4g}], which misses {support[name]}, where the "
                 f"likelihood does. Choose a prior that overlaps it."
             )
-    return bounds
+    return box
 
 
 def _prior_support(name: str, prior: Any) -> tuple[float, float]:
@@ -135,7 +140,7 @@ def _program(likelihood: Likelihood, priors: tuple[Any, ...], settings: Settings
     import blackjax
     import jax
 
-    log_posterior = _log_posterior(likelihood, priors)
+    log_posterior = write_posterior(likelihood, priors)
 
     def chain(key: jax.Array, x: Any, weight: Any, low: Any, high: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         def target(z: jax.Array) -> jax.Array:
@@ -145,7 +150,7 @@ def _program(likelihood: Likelihood, priors: tuple[Any, ...], settings: Settings
         warmup = blackjax.window_adaptation(
             blackjax.nuts, target, is_mass_matrix_diagonal=False, target_acceptance_rate=_TARGET_ACCEPTANCE
         )
-        start = _start(start_key, target, size=len(low))
+        start = best_start(start_key, target, size=len(low))
         (state, tuned), _ = warmup.run(tune_key, start, num_steps=settings.tune)
         kernel = blackjax.nuts(target, **tuned)
 
@@ -160,11 +165,17 @@ def _program(likelihood: Likelihood, priors: tuple[Any, ...], settings: Settings
         keys = jax.random.split(key, settings.chains)
         return jax.vmap(lambda k: chain(k, x, weight, low, high))(keys)
 
-    options = _COMPILER if jax.default_backend() == "cpu" else None
-    return jax.jit(program, compiler_options=options)
+    return jax.jit(program, compiler_options=compiler_options())
 
 
-def _start(key: jax.Array, target: Callable[[jax.Array], jax.Array], *, size: int) -> jax.Array:
+def compiler_options() -> dict[str, Any] | None:
+    """Give the compiler's options for the device in use."""
+    import jax
+
+    return _COMPILER if jax.default_backend() == "cpu" else None
+
+
+def best_start(key: jax.Array, target: Callable[[jax.Array], jax.Array], *, size: int) -> jax.Array:
     """Take the best of a few points, spread over the box, as a chain's start."""
     import jax
     import jax.numpy as jnp
@@ -174,7 +185,7 @@ def _start(key: jax.Array, target: Callable[[jax.Array], jax.Array], *, size: in
     return candidates[jnp.argmax(jnp.where(jnp.isfinite(height), height, -jnp.inf))]
 
 
-def _log_posterior(likelihood: Likelihood, priors: tuple[Any, ...]) -> Callable[..., jax.Array]:
+def write_posterior(likelihood: Likelihood, priors: tuple[Any, ...]) -> Callable[..., jax.Array]:
     """Write the log posterior on the real line: prior, weighted trials and the logistic map's Jacobian."""
     import jax
     import jax.numpy as jnp

@@ -8,7 +8,6 @@ finding, is 1.
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import sys
 import warnings
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from firstpassage.errors import DataWarning, FirstPassageError
+from firstpassage import _console
+from firstpassage.errors import AuditWarning, DataWarning, FirstPassageError
 
 if TYPE_CHECKING:
     from firstpassage.pipeline import FitRun
@@ -85,11 +85,18 @@ def _messages() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # the pipeline logs them
+            warnings.simplefilter("always", AuditWarning)
+            warnings.showwarning = _show_warning
             yield
     finally:
         logger.propagate = propagate
         logger.removeHandler(handler)
         root.removeHandler(silent)
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    """Show a warning as one line on stderr."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _show_version(wanted: bool) -> None:
@@ -142,7 +149,7 @@ def fit(
         estimator=None if estimator is None else str(estimator), prior=prior,
     )  # fmt: skip
     groups = tuple(name.strip() for name in by.split(",") if name.strip())
-    with _fitting() as progress:
+    with _console.fitting() as progress:
         run = pipeline.fit_table(
             table, settings, into=into, columns={"rt": rt, "response": response}, by=groups, force=force,
             progress=progress,
@@ -156,7 +163,7 @@ def demo(into: Into = Path("runs/demo"), force: Force = False, as_json: Json = F
     """Fit Cavanagh et al. (2011) by the shipped ratio estimator and by the exact likelihood, side by side."""
     from firstpassage import pipeline
 
-    with _fitting() as progress:
+    with _console.fitting() as progress:
         run, drawn = pipeline.demo(into=into, force=force, progress=progress)
     _show_fits(run, as_json=as_json, drawn=drawn)
 
@@ -177,7 +184,7 @@ def train(
 
     settings = pipeline.TrainSettings(model=model, method=method, budget=budget, seed=seed)
     try:
-        with _training(settings.budget) as progress:
+        with _console.training(settings.budget) as progress:
             run = pipeline.train(settings, into=into, force=force, progress=progress)
     except KeyboardInterrupt:
         again = f"firstpassage train {model} --method {method} --budget {budget} --seed {seed} --into {into}"
@@ -192,6 +199,40 @@ def train(
         return
     print(run.verdict)
     print(run.path)
+
+
+@app.command()
+@_expected
+def check(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A trained folder, or a bundle.")],
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Fewer data sets: under three minutes, with less power.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Folder of the card; beside the bundle if not given.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all simulations; choose one that training has not seen.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Audit a trained estimator against simulations and the exact likelihood; writes audit.json and audit.html.
+
+    The verdicts are kept in the bundle. Exit code 1 if an item failed.
+    """
+    from firstpassage import pipeline
+
+    chosen: dict[str, Any] = {} if seed is None else {"seed": seed}
+    with _console.checking() as progress:
+        found, folder = pipeline.check(path, fast=fast, into=into, progress=progress, **chosen)
+    if as_json:
+        _print_json(path=str(folder), **found.summary())
+    else:
+        for item in found.items:
+            print(f"{item.state:10} {item.name}: {item.words}")
+        print(found.headline)
+        print(f"card: {folder / 'audit.html'}")
+        print(folder)
+    if not found.ok:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -220,11 +261,11 @@ def models(as_json: Json = False) -> None:
         return
     for m in found:
         methods = [*(["exact"] if m.exact is not None else []), *shipped.get(m.name, [])]
-        table = _table("parameter", "box", "unit", "meaning", title=f"{m.name}: fit by {', '.join(methods)}")
+        table = _console.table("parameter", "box", "unit", "meaning", title=f"{m.name}: fit by {', '.join(methods)}")
         for p in m.parameters:
             low, high = p.bounds
             table.add_row(p.name, f"[{low:g}, {high:g}]", p.unit or "", MEANINGS[m.name][p.name])
-        _console().print(table)
+        _console.console().print(table)
 
 
 @app.command()
@@ -254,7 +295,7 @@ def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -
         _print_json(path=str(run.path), figures=[str(p) for p in drawn or []], **pipeline.metrics(run))
     else:
         if len(pipeline.by_group(run)) <= _MANY:
-            _console().print(_comparison(run))
+            _console.console().print(_comparison(run))
         for f in run.fits:
             print(f"{f.group.name}, {f.method}: {f.convergence.verdict}")
         for text in pipeline.agreement_verdicts(run):
@@ -276,7 +317,7 @@ def _comparison(run: FitRun) -> Any:
     methods = list(dict.fromkeys(f.method for f in run.fits))
     shifted = [m for m in methods if m != "exact"] if len(run.agreement) else []
     heads = [f"{m} mean ± sd" for m in methods] + [f"{m} shift (exact sd)" for m in shifted]
-    table = _table("group", "trials", "parameter", *heads, numbers_from=3)
+    table = _console.table("group", "trials", "parameter", *heads, numbers_from=3)
     means = run.summary.set_index(["group", "parameter", "method"])[["mean", "sd"]]
     shifts = run.agreement.set_index(["group", "parameter", "method"])["shift"] if shifted else None
     for group, fits in by_group(run).items():
@@ -300,75 +341,9 @@ def _signed(column: Any, key: tuple[str, ...]) -> str:
     return f"{column.loc[key]:+.2f}" if key in column.index else ""
 
 
-def _table(*heads: str, title: str | None = None, numbers_from: int | None = None) -> Any:
-    """Make a plain rich table."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", caption_justify="left")
-    for place, head in enumerate(heads):
-        right = numbers_from is not None and place >= numbers_from
-        table.add_column(head, justify="right" if right else "left")
-    return table
-
-
-def _console(*, stderr: bool = False) -> Any:
-    """Make a console; files and pipes get lines of 120 characters."""
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 120, highlight=False)
-
-
 def _print_json(**content: Any) -> None:
     """Print one JSON object."""
-    from firstpassage.diagnostics._json import as_json
-
-    print(json.dumps(json.loads(as_json(content)), ensure_ascii=False))
-
-
-@contextmanager
-def _bar(*columns: Any, total: int | None = None) -> Iterator[Callable[[str, float, float], None]]:
-    """Show progress on stderr: a bar in a terminal, else one line for each step."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeElapsedColumn())
-    lines = not sys.stderr.isatty()
-    with Progress(*shown, console=_console(stderr=True), transient=True, disable=lines) as bar:
-        task = bar.add_task("starting", total=total)
-
-        def step(text: str, done: float, of: float) -> None:
-            bar.update(task, description=text, completed=done, total=of)
-            if lines:
-                print(text, file=sys.stderr, flush=True)
-
-        yield step
-
-
-@contextmanager
-def _fitting() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show which fit runs, of how many."""
-    from rich.progress import MofNCompleteColumn
-
-    with _bar(MofNCompleteColumn()) as step:
-        yield lambda event: step(
-            f"sampling {event['group']}, {event['method']} ({event['done'] + 1} of {event['total']})",
-            event["done"],
-            event["total"],
-        )
-
-
-@contextmanager
-def _training(budget: int) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show epoch, loss and the time left."""
-    from rich.progress import TextColumn, TimeRemainingColumn
-
-    with _bar(TextColumn("{task.percentage:.0f} %, left"), TimeRemainingColumn(), total=budget) as step:
-        yield lambda event: step(
-            f"epoch {event['epoch']} of {event['epochs']}, validation loss {event['validation_loss']:.4f}",
-            event["pairs"],
-            event["budget"],
-        )
+    print(_console.as_line(**content))
 
 
 if __name__ == "__main__":

@@ -29,3 +29,7 @@ class ArtefactError(FirstPassageError):
 
 class DataWarning(UserWarning):
     """Data are usable, but probably not what was meant."""
+
+
+class AuditWarning(UserWarning):
+    """An estimator was loaded whose audit failed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from firstpassage import _nuts
+from firstpassage import _nuts, _nuts_many, _subjects
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -266,12 +266,13 @@ class Likelihood:
         prior: Mapping[str, Any] | None = None,
         method: Literal["auto", "nuts"] = "auto",
     ) -> xr.DataTree:
-        """Draw from the posterior of one subject by NUTS, all chains in one compiled JAX program.
+        """Draw from the posterior of one subject, or of each of many, by NUTS in one compiled JAX program.
 
         Parameters
         ----------
-        data : DataFrame or array_like
-            One subject's trials.
+        data : DataFrame, array_like, or list of them
+            One subject's trials; or a list of subjects, who may differ in their numbers of trials. Subjects are
+            sampled independently of each other, and the draws of number i depend on the seed and i alone.
         draws, tune, chains : int
             Kept draws and warm-up steps of each chain, and the number of chains.
         seed : int
@@ -286,29 +287,43 @@ class Likelihood:
         -------
         xarray.DataTree
             Groups posterior, sample_stats (diverging, lp, energy, n_steps, tree_depth, acceptance_rate, step_size)
-            and observed_data, as ArviZ reads it.
+            and observed_data, as ArviZ reads it. With a list, draws have the dimensions (chain, draw, dataset), and
+            data (dataset, trial), NaN beyond a subject's last trial.
 
         Raises
         ------
         DataError
-            If the data are not usable.
+            If the data are not usable; in a list, the message names the data set.
         ModelError
             If a setting, a prior or the seed is wrong.
 
         References
         ----------
-        Hoffman and Gelman (2014), The No-U-Turn Sampler. Sampler and adaptation are those of BlackJAX.
+        Hoffman and Gelman (2014), The No-U-Turn Sampler. For one subject, sampler and adaptation are those of
+        BlackJAX; for many, the same algorithm with one leapfrog step of every chain at a time, and where the warm-up
+        finds the draws of a chain correlated, only each second to fifth is kept.
+
+        Examples
+        --------
+        >>> import firstpassage as fp
+        >>> likelihood = fp.ddm().exact
+        >>> subjects = [[[0.8, 1.0], [0.6, -1.0], [0.9, 1.0]], [[0.7, 1.0], [1.1, -1.0]]]
+        >>> draws = likelihood.sample(subjects, draws=20, tune=20, chains=2, seed=1)
+        >>> draws["posterior"]["v"].shape
+        (2, 20, 2)
         """
         if method not in ("auto", "nuts"):
             raise ModelError(f'method must be "auto" or "nuts"; got {method!r}. Use "auto".')
-        x = self.read(data)
-        result = _nuts.run(
-            self,
-            x,
-            priors=self._priors(prior or {}),
-            settings=_nuts.Settings(draws=draws, tune=tune, chains=chains),
-            seed=seed,
-        )
+        subjects = _subjects.many(data)
+        settings = _nuts.Settings(draws=draws, tune=tune, chains=chains)
+        priors = self._priors(prior or {})
+        x: np.ndarray | list[np.ndarray]
+        if subjects is None:
+            x = self.read(data)
+            result = _nuts.run(self, x, priors=priors, settings=settings, seed=seed)
+        else:
+            x = _subjects.read_all(self.read, subjects)
+            result = _nuts_many.run(self, x, priors=priors, settings=settings, seed=seed)
         return _nuts.as_datatree(result, columns=self.columns, x=x, attributes={"model": self.model, "kind": self.kind})
 
     def _priors(self, given: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,20 +1,55 @@
 """Diagnostics: numbers only."""
 
 from firstpassage.diagnostics._agreement import agreement, agreement_verdict
+from firstpassage.diagnostics._compare import Comparison, Distance, Limits, compare
 from firstpassage.diagnostics._convergence import Convergence, convergence
+from firstpassage.diagnostics._cost import BreakEven, Cost, Crossing, break_even
+from firstpassage.diagnostics._coverage import Coverage, coverage
+from firstpassage.diagnostics._design import Design
+from firstpassage.diagnostics._misspecification import Misspecification, misspecification
+from firstpassage.diagnostics._ppc import Ppc, ppc
 from firstpassage.diagnostics._predictive import predictive
+from firstpassage.diagnostics._recovery import Recovered, Recovery, recovery
 from firstpassage.diagnostics._response_times import ResponseTimes, response_times
+from firstpassage.diagnostics._sbc import Sbc, sbc
+from firstpassage.diagnostics._simulated import Simulated, data_sets, simulated
 from firstpassage.diagnostics._summary import summary
+from firstpassage.diagnostics._tarp import Tarp, tarp
 from firstpassage.diagnostics._two_sample import two_sample
 
 __all__ = [
+    "BreakEven",
+    "Comparison",
     "Convergence",
+    "Cost",
+    "Coverage",
+    "Crossing",
+    "Design",
+    "Distance",
+    "Limits",
+    "Misspecification",
+    "Ppc",
+    "Recovered",
+    "Recovery",
     "ResponseTimes",
+    "Sbc",
+    "Simulated",
+    "Tarp",
     "agreement",
     "agreement_verdict",
+    "break_even",
+    "compare",
     "convergence",
+    "coverage",
+    "data_sets",
+    "misspecification",
+    "ppc",
     "predictive",
+    "recovery",
     "response_times",
+    "sbc",
+    "simulated",
     "summary",
+    "tarp",
     "two_sample",
 ]

@@ -13,17 +13,18 @@ from firstpassage.errors import DataError, ModelError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from firstpassage.estimators.posterior import Posterior
     from firstpassage.likelihood import Likelihood
 
 
 def predictive(
-    likelihood: Likelihood, draws: xr.DataTree, data: Any, *, seed: int, replicates: int = 100
+    likelihood: Likelihood | Posterior, draws: xr.DataTree, data: Any, *, seed: int, replicates: int = 100
 ) -> np.ndarray:
     """Simulate data sets of the observed size, each from one posterior draw.
 
     Parameters
     ----------
-    likelihood : Likelihood
+    likelihood : Likelihood or Posterior
         Its simulator is used, whatever its kind.
     draws : DataTree
         Posterior draws of scalar parameters.
@@ -54,16 +55,23 @@ def predictive(
     >>> predictive(fp.ddm().exact, draws, [[0.8, 1.0], [0.6, -1.0]], seed=1, replicates=5).shape
     (5, 2, 2)
     """
-    if likelihood.simulate is None:
-        raise ModelError(f"the {likelihood.kind} likelihood of {likelihood.model} has no simulator to draw from.")
+    trials = len(likelihood.read(data))
+    return replicate(likelihood, draws, trials=trials, seed=seed, replicates=replicates)
+
+
+def replicate(
+    likelihood: Likelihood | Posterior, draws: xr.DataTree, *, trials: int, seed: int, replicates: int
+) -> np.ndarray:
+    """Simulate data sets of a given size, each from one posterior draw: (replicate, trial, column)."""
     if isinstance(replicates, bool) or not isinstance(replicates, (int, np.integer)) or replicates < 1:
         raise ModelError(f"replicates must be a positive integer; got {replicates!r}.")
+    if likelihood.simulate is None:
+        raise ModelError(f"the {likelihood.kind} likelihood of {likelihood.model} has no simulator to draw from.")
     values = _draws.scalars(draws)
     if set(values) != set(likelihood.parameter_names):
         raise DataError(
             f"draws must have one scalar each of {', '.join(likelihood.parameter_names)}; got {', '.join(values)}."
         )
-    trials = len(likelihood.read(data))
     rng = seeds.generator(seed, "predictive")
     size = next(iter(values.values())).size
     chosen = rng.choice(size, size=replicates, replace=replicates > size)

@@ -45,7 +45,7 @@ def fit(model: Model, theta: Mapping[str, np.ndarray], x: np.ndarray) -> Feature
     symmetry = model.symmetry or plain(model)
     pairs = symmetry.invariants(jnp.asarray(x, jnp.float32), {k: jnp.asarray(v, jnp.float32) for k, v in theta.items()})
     data = symmetry.evidence(jnp.asarray(x, jnp.float32))
-    return Features(symmetry, pair=_moments(pairs), alone=_moments(data))
+    return Features(symmetry, pair=moments(pairs), alone=moments(data))
 
 
 def plain(model: Model) -> Symmetry:
@@ -76,7 +76,7 @@ def _identity(x: Any) -> Any:
     return x
 
 
-def _moments(values: jax.Array) -> np.ndarray:
+def moments(values: jax.Array | np.ndarray) -> np.ndarray:
     """Stack mean and standard deviation over pairs."""
     table = np.asarray(values, dtype=np.float64).reshape(-1, values.shape[-1])
     return np.stack([table.mean(0), np.maximum(table.std(0), _SMALLEST_SCALE)]).astype(np.float32)

@@ -1,6 +1,7 @@
 """Our conditional densities as serialisable BayesFlow inference networks.
 
-The mathematics is plain JAX (`_autoregressive`), shared with what users evaluate; Keras holds and trains the weights.
+The mathematics is plain JAX (`_autoregressive`, `_mixture`), shared with what users evaluate; Keras holds and trains
+the weights.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ backend.require_jax()
 import bayesflow as bf  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import keras  # noqa: E402
+from bayesflow.utils.keras_utils import resolve_seed  # noqa: E402
 from bayesflow.utils.serialization import serializable  # noqa: E402
 
-from firstpassage.estimators import _autoregressive  # noqa: E402
+from firstpassage.estimators import _autoregressive, _mixture  # noqa: E402
 
 
 @serializable("firstpassage.estimators")
@@ -95,6 +97,133 @@ class AutoregressiveFlow(bf.networks.InferenceNetwork):
         """Compute the loss: minus the mean log density."""
         _, log_density = self(x, conditions=conditions, density=True, training=stage == "training")
         return {"loss": bf.utils.weighted_mean(-log_density, sample_weight)}
+
+
+@serializable("firstpassage.estimators")
+class MixtureDensity(bf.networks.InferenceNetwork):
+    """Mixture density network: normals with full covariances, which no base distribution is mapped to.
+
+    Parameters
+    ----------
+    components : int
+        Normals in the mixture.
+    widths : sequence of int
+        Hidden widths of the perceptron.
+    activation : str
+        Of the hidden layers.
+    seed : int
+        Of the first weights.
+
+    References
+    ----------
+    Bishop (1994), Mixture density networks, Aston University.
+    """
+
+    def __init__(
+        self,
+        components: int = 8,
+        widths: tuple[int, ...] = (64, 64),
+        activation: str = "silu",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.components, self.widths, self.activation = components, tuple(widths), activation
+        self.shape = _mixture.Shape(components=components, widths=self.widths, activation=activation)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what makes the same untrained network."""
+        own = {"components": self.components, "widths": list(self.widths), "activation": self.activation}
+        return super().get_config() | own
+
+    def build(self, xz_shape: Any, conditions_shape: Any = None) -> None:
+        """Make the weights for the sizes of data and conditions."""
+        if self.built:
+            return
+        self.size, context = xz_shape[-1], 0 if conditions_shape is None else conditions_shape[-1]
+        rng = np.random.default_rng(self.seed)
+        self.named = hold(self, _mixture.initial(self.shape, size=self.size, context=context, rng=rng, prefix="flow"))
+        self.base_distribution.build(xz_shape)
+
+    def _forward(self, x: Any, conditions: Any = None, density: bool = False, training: bool = False, **_: Any) -> Any:
+        """Evaluate the density; the data themselves stand for the place in the base."""
+        del training
+        return (x, _mixture.log_density(self._normals(x.shape[:-1], conditions), x)) if density else x
+
+    def sample(self, batch_shape: Any, conditions: Any = None, seed: Any = None, **_: Any) -> Any:
+        """Draw from the mixture of each condition: (*batch_shape, size)."""
+        seed = resolve_seed(seed, self.seed_generator)
+        mixture = self._normals(tuple(batch_shape), conditions)
+        logits = jnp.broadcast_to(mixture.log_weights, (*batch_shape, self.components))
+        chosen = keras.random.categorical(logits.reshape(-1, self.components), 1, seed=seed)
+        z = keras.random.normal((*batch_shape, self.size), seed=seed)
+        return _mixture.place(mixture, chosen.reshape(batch_shape), z)
+
+    def _normals(self, batch: tuple[int, ...], conditions: Any) -> _mixture.Normals:
+        """Describe the mixture of each row."""
+        context = jnp.zeros((*batch, 0)) if conditions is None else jnp.asarray(conditions)
+        return _mixture.normals(values(self), self.shape, context, size=self.size, prefix="flow")
+
+    def compute_metrics(
+        self, x: Any, conditions: Any = None, sample_weight: Any = None, stage: str = "training", **_: Any
+    ) -> dict[str, Any]:
+        """Compute the loss: minus the mean log density."""
+        _, log_density = self(x, conditions=conditions, density=True, training=stage == "training")
+        return {"loss": bf.utils.weighted_mean(-log_density, sample_weight)}
+
+
+@serializable("firstpassage.estimators")
+class SeededCouplingFlow(bf.networks.CouplingFlow):
+    """BayesFlow's coupling flow, of which nothing depends on a global generator.
+
+    Parameters
+    ----------
+    layers : int
+        Pairs of couplings, with the two halves swapped after each.
+    widths : sequence of int
+        Hidden widths of each coupling's perceptron.
+    transform : {"affine", "spline"}
+        What is done to one half given the other.
+    bins : int
+        Of the splines.
+    activation : str
+        Of the hidden layers.
+    seed : int
+        Of the first weights.
+    """
+
+    def __init__(
+        self,
+        layers: int = 5,
+        widths: tuple[int, ...] = (64, 64),
+        transform: _autoregressive.Transform = "spline",
+        bins: int = 8,
+        activation: str = "silu",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        spline = {"bins": bins, "default_domain": (-5.0, 5.0, -5.0, 5.0)} if transform == "spline" else None
+        super().__init__(
+            subnet="mlp", depth=layers, transform=transform, permutation="swap", transform_kwargs=spline,
+            subnet_kwargs={"widths": tuple(widths), "activation": activation, "dropout": None, "residual": False},
+            seed=seed, **kwargs,
+        )  # fmt: skip
+        self.own = {"layers": layers, "widths": list(widths), "transform": transform, "bins": bins}
+        self.own |= {"activation": activation}
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what makes the same untrained network."""
+        return bf.networks.InferenceNetwork.get_config(self) | self.own
+
+    def build(self, xz_shape: Any, conditions_shape: Any = None) -> None:
+        """Build BayesFlow's layers, and draw the hidden kernels from the seed; all other weights start constant."""
+        if self.built:
+            return
+        super().build(xz_shape, conditions_shape)
+        rng = np.random.default_rng(self.seed)
+        for variable in self.trainable_variables:
+            if len(variable.shape) == 2 and "output_projector" not in variable.path:
+                variable.assign(rng.normal(0, np.sqrt(2 / variable.shape[0]), variable.shape))
 
 
 def hold(layer: keras.Layer, arrays: dict[str, np.ndarray]) -> dict[str, keras.Variable]:

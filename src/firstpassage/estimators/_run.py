@@ -88,7 +88,7 @@ def plan(method: Method, *, budget: int, seed: int) -> Plan:
     if budget < batch:
         raise ModelError(f"budget must be at least one batch ({batch} pairs); got {budget}.")
     return Plan(
-        budget=budget, batch=batch, epoch_pairs=max(chosen["epoch_pairs"], batch),
+        budget=budget * chosen.get("passes", 1), batch=batch, epoch_pairs=max(chosen["epoch_pairs"], batch),
         validation=max(chosen["validation"], batch), learning_rate=chosen["learning_rate"], average=chosen["average"],
         patience=chosen["patience"], seed=seed,
     )  # fmt: skip
@@ -112,10 +112,11 @@ def assembled(method: Method, estimator: Any, *, plan: Plan, kind: str, history:
     """Wrap the trained weights, and say in the card how they came about."""
     from firstpassage.estimators import _assemble
 
-    last = history[-1]
+    last, passes = history[-1], method.settings().get("passes", 1)
     card = {
         "model": method.model.name, "kind": kind, "model_settings": dict(method.model.settings),
-        "settings": method.settings(), "budget": plan.budget, "seed": plan.seed, "pairs": last["pairs"],
+        "settings": method.settings(), "budget": plan.budget // passes, "seed": plan.seed,
+        "pairs": last["pairs"] // passes,
         "epochs": len(history), "loss": last["loss"], "validation_loss": last["validation_loss"],
         "cpu_seconds": round(last["cpu_seconds"], 1),
     }  # fmt: skip
@@ -146,7 +147,8 @@ def _finished(method: Method, folder: Path, chosen: Plan) -> Any:
 
     learned = bundle.load(folder / "bundle", model=method.model)
     card = learned.card or {}
-    wanted = {"settings": json.loads(json.dumps(method.settings())), "budget": chosen.budget, "seed": chosen.seed}
+    settings = json.loads(json.dumps(method.settings()))
+    wanted = {"settings": settings, "budget": chosen.budget // settings.get("passes", 1), "seed": chosen.seed}
     differ = [name for name, value in wanted.items() if card.get(name) != value]
     if differ:
         raise ArtefactError(f"{folder} holds a finished run with other {', '.join(differ)}. Choose another folder.")

@@ -7,14 +7,17 @@ stored in it, and evaluates the probe rows before it returns.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage.errors import ArtefactError, FirstPassageError, ModelError
+from firstpassage.errors import ArtefactError, AuditWarning, FirstPassageError, ModelError
 from firstpassage.estimators import _assemble, _members
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import registry
@@ -63,9 +66,10 @@ def save(result: Likelihood | Posterior, path: str | Path, *, overwrite: bool = 
     target = Path(path)
     if target.exists() and not (overwrite and target.is_dir() and (target / "manifest.json").exists()):
         raise ArtefactError(f"{target} exists. Choose another path, or pass overwrite=True to replace a bundle.")
-    card = {k: v for k, v in result.card.items() if k not in ("settings", "schema")}
+    known = dict(result.card or {})
+    card = {k: v for k, v in known.items() if k not in ("settings", "schema")}
     manifest = {"schema": _assemble.SCHEMA, "card": card, "probe": _probe(result)}
-    _members.write(target, arrays=result.arrays, config=result.card["settings"], manifest=manifest)
+    _members.write(target, arrays=result.arrays or {}, config=known["settings"], manifest=manifest)
     return target
 
 
@@ -93,7 +97,7 @@ def load(path: str | Path, *, model: Model | None = None) -> Any:
     --------
     See `save`.
     """
-    folder = _find(Path(path))
+    folder = find(Path(path))
     files = _members.read(folder)
     manifest, config = (_members.parse(folder, name, files[name]) for name in ("manifest.json", "config.json"))
     if manifest.get("schema") != _assemble.SCHEMA:
@@ -108,11 +112,12 @@ def load(path: str | Path, *, model: Model | None = None) -> Any:
         _check_probe(folder, learned, manifest["probe"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ArtefactError(f"{folder} is not a bundle that firstpassage wrote: {error!r}. Train it again.") from error
+    _warn_if_failed(learned)
     return learned
 
 
 def pretrained(model: str, method: str) -> Any:
-    """Load an estimator that comes with the package.
+    """Load an estimator that comes with the package, and print the headline of its audit on stderr, once.
 
     Parameters
     ----------
@@ -144,7 +149,26 @@ def pretrained(model: str, method: str) -> Any:
             f"no {method!r} estimator of {model!r} is shipped; there are: {names}. "
             f"Train one with firstpassage train {model} --method {method}."
         )
-    return load(_shelf() / f"{model}-{method}")
+    learned = load(shelf() / f"{model}-{method}")
+    _say(headline(learned))
+    return learned
+
+
+def headline(result: Likelihood | Posterior) -> str:
+    """Say in one sentence what the audit of an estimator found.
+
+    Parameters
+    ----------
+    result : Likelihood or Posterior
+        What was loaded.
+
+    Returns
+    -------
+    str
+        The headline of its card.
+    """
+    found = (result.card or {}).get("audit", {})
+    return found.get("headline", f"{result.model} {result.kind}: not audited. Run firstpassage check.")
 
 
 def list_shipped() -> list[tuple[str, str]]:
@@ -155,14 +179,38 @@ def list_shipped() -> list[tuple[str, str]]:
     list of (str, str)
         Model and method.
     """
-    shelf = _shelf()
-    names = sorted(p.name for p in shelf.iterdir() if (p / "manifest.json").exists()) if shelf.is_dir() else []
+    folder = shelf()
+    names = sorted(p.name for p in folder.iterdir() if (p / "manifest.json").exists()) if folder.is_dir() else []
     return [tuple(name.split("-", 1)) for name in names]  # type: ignore[misc]
 
 
-def _shelf() -> Path:
-    """Find the folder of shipped bundles."""
+def shelf() -> Path:
+    """Find the folder of shipped bundles.
+
+    Returns
+    -------
+    Path
+        Holds a bundle and its audit card for each estimator that comes with the package.
+    """
     return Path(str(resources.files("firstpassage.estimators"))) / "pretrained"
+
+
+@cache
+def _say(text: str) -> None:
+    """Print a sentence on stderr, once in a process."""
+    sys.stderr.write(text + "\n")
+
+
+def _warn_if_failed(result: Likelihood | Posterior) -> None:
+    """Warn of an estimator whose audit failed."""
+    found = (result.card or {}).get("audit", {})
+    if found.get("ok") is False:
+        failed = [f"{name}: {item['words']}" for name, item in found["items"].items() if item["state"] == "failed"]
+        warnings.warn(
+            f"{found['headline']} {' '.join(failed)} Use the exact likelihood, or train on a larger budget.",
+            AuditWarning,
+            stacklevel=3,
+        )
 
 
 def _what(result: Any) -> str:
@@ -170,7 +218,7 @@ def _what(result: Any) -> str:
     return f"the {result.kind} likelihood of {result.model}" if isinstance(result, Likelihood) else repr(result)
 
 
-def _find(path: Path) -> Path:
+def find(path: Path) -> Path:
     """Find the bundle at a path: itself, inside a training folder, or the old one of a save that was cut off."""
     if path.is_dir() and (path / "bundle").is_dir():
         return path / "bundle"

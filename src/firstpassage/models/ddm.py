@@ -20,7 +20,7 @@ from firstpassage.densities import wiener
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import choices
-from firstpassage.models.model import Model, Schema, Symmetry
+from firstpassage.models.model import Mixed, Model, Schema, Symmetry
 from firstpassage.models.parameter import Parameter
 
 Simulator = Literal["exact", "ssms"]
@@ -31,6 +31,8 @@ PARAMETERS = (
     Parameter("z", bounds=(0.1, 0.9), symbol="$z$", unit="relative start"),
     Parameter("t", bounds=(0.0, 2.0), symbol="$t$", unit="s"),  # non-decision time
 )
+
+_SHORTEST = 1e-6  # s, of a decision: keeps logarithms finite where the data are impossible
 
 
 def likelihood(theta: Mapping[str, np.ndarray], *, trials: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -147,6 +149,15 @@ def ddm(*, bounds: Mapping[str, tuple[float, float]] | None = None, simulator: S
         exact=exact(parameters),
         schema=Schema(trial="choice", columns=choices.COLUMNS, read=choices.read, limits=choices.limits),
         symmetry=Symmetry(invariants=_invariants, log_scale=_log_scale, evidence=_evidence, possible=_possible),
+        mixed=Mixed(
+            categories=(1.0, -1.0),
+            category=_response,
+            features=_category_features,
+            value=_log_time,
+            inverse=_from_log_time,
+            possible=_possible,
+        ),
+        summary=_summary,
         settings={"simulator": simulator},
     )
 
@@ -208,6 +219,13 @@ def _with_bounds(bounds: Mapping[str, tuple[float, float]]) -> tuple[Parameter, 
     return made
 
 
+def _summary(x: np.ndarray) -> np.ndarray:
+    """Summarise sets of choices (dataset, trial, 2)."""
+    from firstpassage.models import choice_summary
+
+    return choice_summary.summary(x)
+
+
 def _density(x: Any, theta: Mapping[str, Any]) -> Any:
     """Evaluate the Wiener first-passage time density for trials x (trial, 2)."""
     return wiener.log_density(x[..., 0], x[..., 1], theta["v"], theta["a"], theta["z"], theta["t"])
@@ -231,7 +249,7 @@ def _invariants(x: Any, theta: Mapping[str, Any]) -> Any:
     import jax.numpy as jnp
 
     separation = 2 * theta["a"]
-    time = jnp.maximum(x[..., 0] - theta["t"], 1e-6) / separation**2
+    time = jnp.maximum(x[..., 0] - theta["t"], _SHORTEST) / separation**2
     drift = x[..., 1] * theta["v"] * separation
     start = x[..., 1] * (theta["z"] - 0.5)
     spread = jnp.sqrt(time)  # the diffusion length, in units of A
@@ -266,3 +284,34 @@ def _evidence(x: Any) -> Any:
 def _possible(x: Any, theta: Mapping[str, Any]) -> Any:
     """Tell where the response comes after the non-decision time."""
     return x[..., 0] > theta["t"]
+
+
+def _response(x: Any) -> Any:
+    """Give the response, +1 or -1."""
+    return x[..., 1]
+
+
+def _category_features(theta: Mapping[str, Any], category: Any) -> Any:
+    """Give drift and start without units, seen from the boundary of a response; and two functions of them."""
+    import jax.numpy as jnp
+
+    drift = category * theta["v"] * 2 * theta["a"]
+    start = category * (theta["z"] - 0.5)
+    features = (drift, start, drift * start, jnp.sqrt(1 + drift**2))
+    return jnp.stack(jnp.broadcast_arrays(*features), axis=-1)
+
+
+def _log_time(x: Any, theta: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Give the log of the decision time in units of A**2, A = 2 a the full separation, and the log Jacobian."""
+    import jax.numpy as jnp
+
+    log_time = jnp.log(jnp.maximum(x[..., 0] - theta["t"], _SHORTEST))
+    return log_time - 2 * jnp.log(2 * theta["a"]), -log_time
+
+
+def _from_log_time(u: Any, category: Any, theta: Mapping[str, Any]) -> Any:
+    """Undo `_log_time`: rt and response."""
+    import jax.numpy as jnp
+
+    rt = theta["t"] + jnp.exp(u) * (2 * theta["a"]) ** 2
+    return jnp.stack(jnp.broadcast_arrays(rt, jnp.asarray(category, rt.dtype)), axis=-1)

@@ -67,6 +67,38 @@ class Symmetry:
     possible: Callable[[Any, Mapping[str, Any]], Any]
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mixed:
+    """Say how a trial splits into a category and one continuous value, for likelihoods learned from mixed data.
+
+    All callables are pure JAX; `theta` is a dict of arrays that broadcast against ``x[..., column]``. The features may
+    carry the model's symmetries: swapping the names of the categories, and the unit of the value. Never a density.
+
+    Parameters
+    ----------
+    categories : tuple of float
+        Codes of the categories, such as those of the response.
+    category : callable
+        ``category(x) -> (...,)``: the code of each trial.
+    features : callable
+        ``features(theta, category) -> (..., feature)``: what the network of that category is given.
+    value : callable
+        ``value(x, theta) -> (u, log_jacobian)``, each (...,): an unbounded coordinate of the continuous value, finite
+        where the data are possible, and the log of its derivative.
+    inverse : callable
+        ``inverse(u, category, theta) -> (..., column)``: the trial with this coordinate and category.
+    possible : callable
+        ``possible(x, theta) -> (...,)`` of bool: where the simulator can produce the data at all.
+    """
+
+    categories: tuple[float, ...]
+    category: Callable[[Any], Any]
+    features: Callable[[Mapping[str, Any], Any], Any]
+    value: Callable[[Any, Mapping[str, Any]], tuple[Any, Any]]
+    inverse: Callable[[Any, Any, Mapping[str, Any]], Any]
+    possible: Callable[[Any, Mapping[str, Any]], Any]
+
+
 class Model:
     """Put a prior and a simulator of data together, for amortized inference.
 
@@ -89,6 +121,8 @@ class Model:
         What one subject's data are. None takes a dict of arrays with trials first.
     symmetry : Symmetry, optional
         Symmetries of the simulator that networks may use.
+    mixed : Mixed, optional
+        How a trial splits into a category and a continuous value.
     summary : callable, optional
         Summary statistics of the data.
     style : {"batch", "single", "jax"}
@@ -120,6 +154,7 @@ class Model:
         exact: Likelihood | None = None,
         schema: Schema | None = None,
         symmetry: Symmetry | None = None,
+        mixed: Mixed | None = None,
         summary: Callable[..., Any] | None = None,
         style: Style = "batch",
         settings: Mapping[str, Any] | None = None,
@@ -134,7 +169,8 @@ class Model:
             raise ModelError(f"prior must be a function f(n, *, rng) -> dict of (n,) arrays; got {prior!r}.")
         self._freeze(
             name=name, parameters=_parameters(parameters), exact=exact, schema=schema, symmetry=symmetry,
-            summary=summary, style=style, settings=dict(settings or {}), _simulator=likelihood, _prior=prior,
+            mixed=mixed, summary=summary, style=style, settings=dict(settings or {}),
+            _simulator=likelihood, _prior=prior,
         )  # fmt: skip
 
     name: str
@@ -142,6 +178,7 @@ class Model:
     exact: Likelihood | None
     schema: Schema | None
     symmetry: Symmetry | None
+    mixed: Mixed | None
     summary: Callable[..., Any] | None
     style: Style
     settings: Mapping[str, Any]

@@ -1,5 +1,7 @@
 """Pipeline: from a table or a budget to a folder of artefacts."""
 
+from firstpassage.pipeline._audit import Audit, Item
+from firstpassage.pipeline._check import audit, check
 from firstpassage.pipeline._demo import demo
 from firstpassage.pipeline._doctor import Check, doctor
 from firstpassage.pipeline._fit import Fit, FitRun, FitSettings, fit_table
@@ -9,16 +11,20 @@ from firstpassage.pipeline._tables import Group
 from firstpassage.pipeline._train import TrainRun, TrainSettings, train
 
 __all__ = [
+    "Audit",
     "Check",
     "Fit",
     "FitRun",
     "FitSettings",
     "Group",
+    "Item",
     "RunFolder",
     "TrainRun",
     "TrainSettings",
     "agreement_verdicts",
+    "audit",
     "by_group",
+    "check",
     "demo",
     "doctor",
     "fit_table",

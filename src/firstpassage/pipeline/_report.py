@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import math
 import warnings
 from dataclasses import asdict
 from html import escape
@@ -14,23 +11,13 @@ from typing import TYPE_CHECKING, Any
 from firstpassage.diagnostics import agreement_verdict
 from firstpassage.errors import DataWarning
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _catalogue, _figures
+from firstpassage.pipeline import _catalogue, _figures, _page
 from firstpassage.pipeline._folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from firstpassage.pipeline._fit import Fit, FitRun, FitSettings
-
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #111 }
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
-th:first-child, td:first-child, td.text { text-align: left } td.text { white-space: normal }
-img { max-width: 100% } .bad { color: #b00020; font-weight: 600 }
-figcaption, .small { color: #555; font-size: 13px }
-"""
 
 
 def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings) -> None:
@@ -62,7 +49,7 @@ def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings
                 kind({name: fits}, path, model=model, seed=settings.seed)
                 for kind, path in zip(kinds, paths, strict=True)
             ]
-    folder.write_text("report.html", _page(run, pictures, model=model, settings=settings))
+    folder.write_text("report.html", _whole(run, pictures, model=model, settings=settings))
 
 
 def by_group(run: FitRun) -> dict[str, list[Fit]]:
@@ -145,7 +132,7 @@ def _metrics(fit: Fit) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _page(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settings: FitSettings) -> str:
+def _whole(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settings: FitSettings) -> str:
     """Put everything on one page that needs no other file."""
     meanings = _catalogue.MEANINGS.get(model.name, {})
     parts = [
@@ -155,7 +142,7 @@ def _page(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, setting
         "environment.txt.</p>",
         "<ul>" + "".join(f"<li><b>{escape(k)}</b>: {escape(v)}</li>" for k, v in meanings.items()) + "</ul>",
         "<h2>May the draws be used?</h2>", _verdicts(run),
-        "<h2>Posterior</h2>", _table(run.summary),
+        "<h2>Posterior</h2>", _page.table(run.summary),
     ]  # fmt: skip
     if len(run.agreement):
         parts += [
@@ -164,13 +151,11 @@ def _page(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, setting
             "shift_se: its standard error from the finite number of draws; sd_ratio: learned over exact "
             "standard deviation.</p>",
             "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in agreement_verdicts(run)) + "</ul>",
-            _table(run.agreement),
+            _page.table(run.agreement),
         ]
     for name, paths in pictures.items():
-        parts += [f"<h2>{escape(name)}</h2>", *(_figure(path) for path in paths)]
-    title = f"<title>firstpassage fit {escape(model.name)}</title>"
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{title}<style>{_STYLE}</style></head>'
-    return "\n".join([head, "<body>", *parts, "</body></html>\n"])
+        parts += [f"<h2>{escape(name)}</h2>", *(_page.figure(path) for path in paths)]
+    return _page.page(f"firstpassage fit {model.name}", parts)
 
 
 def _verdicts(run: FitRun) -> str:
@@ -183,27 +168,3 @@ def _verdicts(run: FitRun) -> str:
     rows += [f'<tr><td class="text bad" colspan="4">{escape(text)}</td></tr>' for text in run.failures]
     head = "<tr><th>group</th><th>method</th><th>trials</th><th>verdict</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
-
-
-def _table(table: pd.DataFrame) -> str:
-    """Write a data frame as HTML with few digits."""
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
-    rows = ["".join(f"<td>{escape(_cell(v))}</td>" for v in row) for row in table.itertuples(index=False)]
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
-
-
-def _cell(value: Any) -> str:
-    """Write one cell."""
-    if not isinstance(value, float):
-        return str(value)
-    if math.isnan(value):
-        return "unknown"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
-
-
-def _figure(path: Path) -> str:
-    """Embed a picture, with its caption."""
-    caption = json.loads(path.with_suffix(".json").read_text())["caption"]
-    data = base64.b64encode(path.read_bytes()).decode()
-    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"

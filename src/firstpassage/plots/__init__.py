@@ -1,9 +1,39 @@
 """Plots: the only room that knows matplotlib; every function draws a result of the diagnostics."""
 
+from firstpassage.plots._break_even import break_even
+from firstpassage.plots._calibration import calibration_ecdf, calibration_histogram
+from firstpassage.plots._comparison import comparison
+from firstpassage.plots._coverage import coverage
+from firstpassage.plots._grid import grid
 from firstpassage.plots._loss import loss
 from firstpassage.plots._marginals import marginals
+from firstpassage.plots._numbers import numbers
+from firstpassage.plots._pairs import pairs, pairs_numbers
+from firstpassage.plots._ppc import ppc
 from firstpassage.plots._predictive import predictive
+from firstpassage.plots._recovery import recovery
 from firstpassage.plots._save import save
 from firstpassage.plots._style import COLOURS, canvas, style
+from firstpassage.plots._tarp import tarp
 
-__all__ = ["COLOURS", "canvas", "loss", "marginals", "predictive", "save", "style"]
+__all__ = [
+    "COLOURS",
+    "break_even",
+    "calibration_ecdf",
+    "calibration_histogram",
+    "canvas",
+    "comparison",
+    "coverage",
+    "grid",
+    "loss",
+    "marginals",
+    "numbers",
+    "pairs",
+    "pairs_numbers",
+    "ppc",
+    "predictive",
+    "recovery",
+    "save",
+    "style",
+    "tarp",
+]

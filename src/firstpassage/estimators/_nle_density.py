@@ -1,0 +1,40 @@
+"""The trained log density of one trial in JAX: of mixed or of continuous data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from firstpassage.estimators import _flows, _mixed_density
+from firstpassage.models.model import Model
+
+Density = Callable[[Any, Mapping[str, Any]], jax.Array]
+
+
+def density(model: Model, arrays: Mapping[str, np.ndarray], *, settings: Mapping[str, Any]) -> Density:
+    """Make the per-trial log density from weights."""
+    if model.mixed is not None:
+        return _mixed_density.make(model.mixed, arrays, settings=settings)
+    return _continuous(model, arrays, settings)
+
+
+def _continuous(model: Model, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Density:
+    """Make the density of the columns in their own units."""
+    parameters, columns = arrays["features/theta"], arrays["features/x"]
+    size, names = columns.shape[1], model.parameter_names
+    flow = _flows.evaluator(
+        settings["flow"], arrays, settings={**settings, "flow_widths": settings["widths"]}, size=size,
+        context=len(names),
+    )  # fmt: skip
+    log_jacobian = -float(np.log(columns[1].astype(np.float64)).sum())
+
+    def log_density(x: Any, theta: Mapping[str, Any]) -> jax.Array:
+        context = jnp.stack(jnp.broadcast_arrays(*(theta[name] for name in names)), axis=-1)
+        scaled = (context - parameters[0]) / parameters[1]
+        return flow.log_prob((x - columns[0]) / columns[1], scaled) + log_jacobian
+
+    return log_density

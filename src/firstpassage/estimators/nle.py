@@ -1,0 +1,258 @@
+"""Neural likelihood estimation (NLE): learn the log density of one trial given the parameters from simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from firstpassage import seeds
+from firstpassage.errors import ModelError
+from firstpassage.estimators import _run
+from firstpassage.likelihood import Likelihood
+from firstpassage.models.model import Mixed, Model
+
+if TYPE_CHECKING:
+    from firstpassage.estimators._stream import Feed, Source
+
+_PROBES = 8192  # pairs by which centre and scale are measured, and the data looked at
+_FEW = 20  # so few distinct integers are categories
+
+
+@dataclass(frozen=True)
+class NLE:
+    """Set up neural likelihood estimation; `fit` trains it.
+
+    A model that says how its trials split into a category and a value (`Mixed`) gets P(category | parameters) times
+    the density of the value given both; any other gets the density of its columns.
+
+    Parameters
+    ----------
+    model : Model
+        Supplies pairs of parameters and one trial, and a record of mixed data if it has one. Never a density.
+    flow : {"mdn", "maf-spline", "maf", "spline", "affine"}
+        Mixture of normals; masked autoregressive flow with splines or affine; BayesFlow's coupling flow with splines
+        or affine. For the one value of mixed data, maf-spline and spline are the same, and so are maf and affine.
+    widths : tuple of int
+        Hidden widths of the perceptrons of the flow.
+    layers : int
+        Of a flow through several columns.
+    bins, components : int
+        Of splines and of mixtures.
+    choice_widths : tuple of int
+        Hidden widths of the network of the category, for mixed data.
+    activation : {"silu", "mish", "tanh", "relu"}
+        Of the hidden layers.
+    batch, epoch_pairs, validation : int
+        Pairs per step, per epoch, and for the validation loss.
+    learning_rate : float
+        Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
+    average : float
+        Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
+    patience : int, optional
+        Stop after so many epochs without a lower validation loss; None spends the whole budget.
+
+    Raises
+    ------
+    ModelError
+        If a setting is out of its range.
+
+    References
+    ----------
+    Papamakarios, Sterratt and Murray (2019), Sequential neural likelihood, AISTATS. Boelts, Lueckmann, Gao and Macke
+    (2022), Flexible and efficient simulation-based inference for models of decision-making, eLife 11: mixed data.
+
+    Examples
+    --------
+    >>> import firstpassage as fp
+    >>> fp.NLE(fp.ddm(), flow="spline").widths
+    (32, 32, 32)
+    """
+
+    model: Model
+    _: KW_ONLY
+    flow: Literal["mdn", "maf-spline", "maf", "spline", "affine"] = "mdn"
+    widths: tuple[int, ...] = (32, 32, 32)
+    layers: int = 3
+    bins: int = 8
+    components: int = 8
+    choice_widths: tuple[int, ...] = (16, 16)
+    activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
+    batch: int = 1024
+    epoch_pairs: int = 131_072
+    validation: int = 16_384
+    learning_rate: float = 2e-3
+    average: float = 0.998
+    patience: int | None = 50
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot train."""
+        from firstpassage.estimators import _flows, _forward
+
+        if not isinstance(self.model, Model):
+            raise ModelError(f"NLE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
+        _flows.check(self.flow)
+        for name in ("layers", "bins", "components"):
+            _run.positive_integer(name, getattr(self, name))
+        _run.check_training(self)
+        _run.sizes(self, "widths", "choice_widths")
+        if self.activation not in _forward.ACTIVATIONS:
+            raise ModelError(f"activation must be one of {', '.join(_forward.ACTIVATIONS)}; got {self.activation!r}.")
+
+    def fit(
+        self,
+        *,
+        budget: int,
+        seed: int,
+        simulations: Mapping[str, Any] | None = None,
+        into: str | Path | None = None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Likelihood:
+        """Train on simulated pairs, and return the learned likelihood.
+
+        Parameters
+        ----------
+        budget : int
+            Pairs of parameters and one trial, over all epochs. Without `simulations` every pair is a fresh one.
+        seed : int
+            Of simulations and weights. The same seed on the same machine gives the same weights.
+        simulations : mapping of str to array_like, shape (n,), optional
+            An existing table of parameters and observed variables to train from instead of simulating.
+        into : path, optional
+            A folder that is checkpointed after every epoch and holds ``bundle/`` and ``history.csv`` at the end. Called
+            again with the same settings, an interrupted run goes on and a finished one is loaded.
+        progress : callable, optional
+            Called after every epoch with a dict of epoch, epochs, pairs, budget, loss, validation_loss, cpu_seconds.
+
+        Returns
+        -------
+        Likelihood
+            kind ``"nle"``: log densities, in nats.
+
+        Raises
+        ------
+        ModelError
+            If a setting, the model or the simulations cannot be used, a column holds categories and the model does not
+            say how to treat them, or the loss is not finite.
+        ArtefactError
+            If `into` cannot be written, or holds another run.
+
+        Examples
+        --------
+        >>> import firstpassage as fp
+        >>> learned = fp.NLE(fp.ddm(), widths=(8,)).fit(budget=20_000, seed=1)
+        >>> learned.kind, learned.log_prob([[0.6, 1.0]], v=1.0, a=1.0, z=0.5, t=0.2).shape
+        ('nle', (1,))
+        """
+        return _run.fit(
+            self,
+            _run.Order(kind="nle", budget=budget, seed=seed, simulations=simulations, into=into, progress=progress),
+        )
+
+    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
+        """Build the estimator and the feed that trains it; `fit` calls this.
+
+        Parameters
+        ----------
+        seed : int
+            Of weights and simulations.
+        simulations : mapping or None
+            A table to train from.
+
+        Returns
+        -------
+        (bayesflow.BasicEstimator, callable)
+            BayesFlow's estimator with weights drawn from the seed, and its feed.
+        """
+        from firstpassage.estimators import _stream
+
+        source = _stream.source(self.model, simulations, seed=seed)
+        mixed = self.model.mixed
+        return self._continuous(source, seed) if mixed is None else self._mixed(mixed, source, seed)
+
+    def _mixed(self, mixed: Mixed, source: Source, seed: int) -> tuple[Any, Feed]:
+        """Build the estimator of a category and a value."""
+        from firstpassage.estimators import _mixed, _mixed_density, _stream, _univariate
+
+        theta, x = source.draw(_PROBES, purpose="features")
+        _mixed_density.check(mixed, theta, x)
+        estimator = _mixed.MixedEstimator(
+            coordinates=_mixed_density.fit(mixed, theta, x),
+            family=_univariate.shape(self.flow, bins=self.bins, components=self.components),
+            names=self.model.parameter_names,
+            value_network=_mixed.perceptron(self.widths, self.activation),
+            choice_network=_mixed.perceptron(self.choice_widths, self.activation),
+            adapter=adapter(self.model),
+        )
+        estimator.build({})
+        estimator.draw_weights(seeds.generator(seed, "weights"))
+        return estimator, _stream.adapted(source, estimator.adapter)
+
+    def _continuous(self, source: Source, seed: int) -> tuple[Any, Feed]:
+        """Build the estimator of the density of all columns, standardised."""
+        from firstpassage.estimators import _continuous, _flows, _stream
+
+        theta, x = source.draw(_PROBES, purpose="features")
+        _refuse_categories(self.model.name, x)
+        estimator = _continuous.DensityEstimator(
+            inference_network=_flows.layer(
+                self.flow,
+                settings={**self.settings(), "flow_widths": self.widths},
+                seed=seeds.derive(seed, "flow weights"),
+                size=x.shape[1],
+            ),
+            adapter=adapter(self.model),
+            standardize=None,
+        )
+        estimator.scale_by(np.stack([theta[name] for name in self.model.parameter_names], axis=1), x)
+        estimator.build({"inference_variables": (None, x.shape[1]), "inference_conditions": (None, len(theta))})
+        return estimator, estimator.standardised(_stream.adapted(source, estimator.adapter))
+
+    def settings(self) -> dict[str, Any]:
+        """List the settings by name, without the model.
+
+        Returns
+        -------
+        dict
+            As JSON can hold it.
+        """
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
+
+
+def adapter(model: Model) -> Any:
+    """Make the BayesFlow adapter of a model from its Parameter records.
+
+    Parameters
+    ----------
+    model : Model
+        Gives the names and their order.
+
+    Returns
+    -------
+    bayesflow.Adapter
+        The trial's columns into ``inference_variables``, parameters in order into ``inference_conditions``.
+    """
+    import bayesflow as bf
+
+    return (
+        bf.Adapter()
+        .to_array()
+        .convert_dtype("float64", "float32")
+        .concatenate(list(model.parameter_names), into="inference_conditions")
+        .rename("x", "inference_variables")
+    )
+
+
+def _refuse_categories(name: str, x: np.ndarray) -> None:
+    """Refuse columns that a density of real numbers cannot describe."""
+    for column in range(x.shape[1]):
+        codes = np.unique(x[:, column])
+        if len(codes) <= _FEW and np.array_equal(codes, np.round(codes)):
+            raise ModelError(
+                f"NLE needs continuous data where a model has no mixed record; column {column} of {name} takes only "
+                f"{len(codes)} values ({', '.join(f'{code:g}' for code in codes[:5])}{', ...' * (len(codes) > 5)}). "
+                "Give Model a Mixed record (mixed=...) that splits a trial into category and value, or use NRE."
+            )

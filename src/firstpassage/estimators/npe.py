@@ -1,0 +1,226 @@
+"""Neural posterior estimation (NPE) for sets of trials: learn p(theta | data) from simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from firstpassage import seeds
+from firstpassage.errors import ModelError
+from firstpassage.estimators import _moments, _run
+from firstpassage.models.model import Model
+
+if TYPE_CHECKING:
+    from firstpassage.estimators._amortized import AmortizedPosterior
+    from firstpassage.estimators._stream import Feed
+    from firstpassage.estimators.posterior import Posterior
+
+
+@dataclass(frozen=True)
+class NPE:
+    """Set up neural posterior estimation; `fit` trains it.
+
+    Each set of trials is turned into statistics that do not depend on the order of the trials, a perceptron learns
+    summaries from these, and a flow, given the summaries, is the posterior of the parameters on the real line.
+
+    Parameters
+    ----------
+    model : Model
+        Supplies parameters and sets of trials. Never a density.
+    trials : int or (int, int)
+        Numbers of trials of the sets to train for: one, or the ends of a range.
+    flow : {"maf-spline", "maf", "spline", "affine", "mdn"}
+        Masked autoregressive flow with splines or affine; BayesFlow's coupling flow; mixture of normals.
+    layers : int
+        Of the flow.
+    flow_widths, widths : tuple of int
+        Hidden widths of the flow's perceptrons, and of the summary network.
+    summaries : int
+        Number of learned summaries.
+    bins, components : int
+        Of splines and of mixtures.
+    activation : {"silu", "mish", "tanh", "relu"}
+        Of the hidden layers.
+    passes : int
+        How often each simulated set is used, in successive epochs and another order: simulating costs more than a step.
+    batch, epoch_pairs, validation : int
+        Sets per step, per epoch, and for the validation loss.
+    learning_rate : float
+        Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
+    average : float
+        Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
+    patience : int, optional
+        Stop after so many epochs without a lower validation loss; None spends the whole budget.
+
+    Raises
+    ------
+    ModelError
+        If a setting is out of its range.
+
+    References
+    ----------
+    Radev, Mertens, Voss, Ardizzone and Koethe (2020), BayesFlow, IEEE TNNLS; Zaheer et al. (2017), Deep sets, NeurIPS:
+    sums over trials are the permutation-invariant functions.
+
+    Examples
+    --------
+    >>> import firstpassage as fp
+    >>> fp.NPE(fp.ddm(), trials=(20, 1000)).summaries
+    32
+    """
+
+    model: Model
+    _: KW_ONLY
+    trials: int | tuple[int, int] = (20, 1000)
+    flow: Literal["maf-spline", "maf", "spline", "affine", "mdn"] = "maf-spline"
+    layers: int = 3
+    flow_widths: tuple[int, ...] = (128, 128)
+    widths: tuple[int, ...] = (256, 256, 256)
+    summaries: int = 32
+    bins: int = 8
+    components: int = 8
+    activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
+    passes: int = 3
+    batch: int = 512
+    epoch_pairs: int = 65_536
+    validation: int = 8192
+    learning_rate: float = 2e-3
+    average: float = 0.998
+    patience: int | None = 50
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot train."""
+        if not isinstance(self.model, Model):
+            raise ModelError(f"NPE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
+        object.__setattr__(self, "trials", _range(self.trials))
+        for name in ("layers", "summaries", "bins", "components", "passes"):
+            _run.positive_integer(name, getattr(self, name))
+        _run.check_training(self)
+        _run.sizes(self, "widths", "flow_widths")
+        from firstpassage.estimators import _flows
+
+        _flows.check(self.flow)
+
+    def fit(
+        self,
+        *,
+        budget: int,
+        seed: int,
+        simulations: Mapping[str, Any] | None = None,
+        into: str | Path | None = None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Posterior:
+        """Train on simulated sets of trials, and return the amortized posterior.
+
+        Parameters
+        ----------
+        budget : int
+            Parameter sets, each with a set of trials, over all epochs. Without `simulations` each is a fresh one.
+        seed : int
+            Of simulations and weights. The same seed on the same machine gives the same weights.
+        simulations : mapping of str to array_like, optional
+            An existing table to train from: parameters (n,), observed variables (n, trials, ...).
+        into : path, optional
+            A folder that is checkpointed after every epoch and holds ``bundle/`` and ``history.csv`` at the end. Called
+            again with the same settings, an interrupted run goes on and a finished one is loaded.
+        progress : callable, optional
+            Called after every epoch with a dict of epoch, epochs, pairs, budget, loss, validation_loss, cpu_seconds.
+
+        Returns
+        -------
+        Posterior
+            For all data sets with a number of trials in the range trained for.
+
+        Raises
+        ------
+        ModelError
+            If a setting, the model or the simulations cannot be used, or the loss is not finite.
+        ArtefactError
+            If `into` cannot be written, or holds another run.
+
+        Examples
+        --------
+        >>> import firstpassage as fp
+        >>> settings = fp.NPE(fp.ddm(), trials=20, layers=1, flow_widths=(8,), widths=(16,), bins=4)
+        >>> posterior = settings.fit(budget=16_384, seed=1)
+        >>> posterior.kind, posterior.trials
+        ('npe', (20, 20))
+        """
+        return _run.fit(
+            self,
+            _run.Order(kind="npe", budget=budget, seed=seed, simulations=simulations, into=into, progress=progress),
+        )
+
+    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[AmortizedPosterior, Feed]:
+        """Build the estimator and the feed that trains it; `fit` calls this.
+
+        Parameters
+        ----------
+        seed : int
+            Of weights and simulations.
+        simulations : mapping or None
+            A table to train from.
+
+        Returns
+        -------
+        (AmortizedPosterior, callable)
+            BayesFlow's estimator with weights drawn from the seed, and its feed.
+        """
+        from firstpassage.estimators import _sets
+
+        trials = _range(self.trials)
+        encode = _moments.encoder(self.model, trials=trials)
+        source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed)
+        _, features = source.draw(4096, purpose="features")
+        estimator = self._estimator(features, seed)
+        centre, spread = estimator.scaling["features/set"]
+
+        def feed(n: int, purpose: str) -> dict[str, np.ndarray]:
+            latent, raw = source.draw(n, purpose=purpose)
+            summary = ((raw - centre) / spread).astype(np.float32)
+            return {"inference_variables": latent.astype(np.float32), "summary_variables": summary}
+
+        return estimator, _sets.repeated(feed, passes=self.passes, seed=seed)
+
+    def _estimator(self, features: np.ndarray, seed: int) -> AmortizedPosterior:
+        """Build BayesFlow's estimator, with weights drawn from the seed."""
+        from firstpassage.estimators import _amortized, _flows
+
+        size, statistics = len(self.model.parameters), features.shape[1]
+        estimator = _amortized.AmortizedPosterior(
+            inference_network=_flows.layer(
+                self.flow, settings=self.settings(), seed=seeds.derive(seed, "flow weights"), size=size
+            ),
+            summary_network=_amortized.MomentNetwork(
+                self.widths, self.summaries, activation=self.activation, seed=seeds.derive(seed, "summary weights")
+            ),
+            standardize=None,
+        )
+        estimator.scale_by(features)
+        estimator.build({"inference_variables": (1, size), "summary_variables": (1, statistics)})
+        return estimator
+
+    def settings(self) -> dict[str, Any]:
+        """List the settings by name, without the model.
+
+        Returns
+        -------
+        dict
+            As JSON can hold it.
+        """
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
+
+
+def _range(trials: Any) -> tuple[int, int]:
+    """Check one number of trials or the ends of a range."""
+    ends = trials if isinstance(trials, (tuple, list)) else (trials, trials)
+    if len(ends) != 2:
+        raise ModelError(f"trials must be a number or the two ends of a range, such as (20, 1000); got {trials!r}.")
+    low, high = (_run.positive_integer("trials", end) for end in ends)
+    if low > high:
+        raise ModelError(f"trials must go from the smaller to the larger number; got {trials!r}.")
+    return low, high

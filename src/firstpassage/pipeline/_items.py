@@ -1,0 +1,249 @@
+"""The questions of the audit, one function each: what is asked, on which simulations, and what decides."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from firstpassage import diagnostics, seeds
+from firstpassage.diagnostics import Simulated
+from firstpassage.errors import DataWarning
+from firstpassage.likelihood import Likelihood
+from firstpassage.models.model import Model
+from firstpassage.pipeline import _checks_of_density, _pictures, _recipes
+from firstpassage.pipeline._audit import Item
+
+if TYPE_CHECKING:
+    from firstpassage.estimators.posterior import Posterior
+
+Ask = Callable[[], list[Item]]
+UNUSUAL = 0.04  # share of statistics with p outside .01 to .99; 2 % are expected
+RATIO = 1.1  # largest error of recovery, relative to that of the exact likelihood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Numbers of data sets of an audit.
+
+    Parameters
+    ----------
+    calibrated : int
+        For recovery, SBC, coverage and TARP, by MCMC; an amortized posterior gets `amortized`.
+    amortized : int
+        The same for an amortized posterior.
+    trials : int
+        Of each data set that is calibrated or checked.
+    compared : mapping of int to int
+        Data sets for each number of trials that are compared with the exact posterior.
+    predicted : int
+        For the posterior predictive check.
+    corrected : int
+        For the correction of an amortized posterior.
+    lapsed : int
+        Clean ones and ones with lapses, for misspecification.
+    densities : int
+        Parameter draws for the mass of a likelihood.
+    """
+
+    calibrated: int
+    amortized: int
+    trials: int
+    compared: dict[int, int]
+    predicted: int
+    corrected: int
+    lapsed: int
+    densities: int
+
+
+FAST = Effort(
+    calibrated=40, amortized=300, trials=100, compared={50: 4, 200: 4, 1000: 2}, predicted=20, corrected=40, lapsed=25,
+    densities=20,
+)  # fmt: skip
+FULL = Effort(
+    calibrated=300, amortized=1000, trials=200, compared={50: 20, 200: 20, 1000: 20}, predicted=200, corrected=200,
+    lapsed=300, densities=50,
+)  # fmt: skip
+
+
+def effort(fast: bool) -> Effort:
+    """Choose the numbers of the short or of the whole audit."""
+    return FAST if fast else FULL
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """What is audited, and how much."""
+
+    result: Likelihood | Posterior
+    model: Model
+    effort: Effort
+    seed: int
+
+    @property
+    def amortized(self) -> bool:
+        """Tell whether draws cost no MCMC."""
+        return self.result.kind == "npe"
+
+    def derived(self, purpose: str) -> int:
+        """Derive the seed of one item."""
+        return seeds.derive(self.seed, f"audit {purpose}")
+
+    def sizes(self) -> list[int]:
+        """List the numbers of trials that can be asked about."""
+        wanted = list(self.effort.compared)
+        if isinstance(self.result, Likelihood):
+            return wanted
+        low, high = self.result.trials
+        return [n for n in wanted if low <= n <= high] or [high]
+
+    def usual(self) -> int:
+        """Choose the number of trials of what is not asked at several."""
+        if isinstance(self.result, Likelihood):
+            return self.effort.trials
+        low, high = self.result.trials
+        return min(max(self.effort.trials, low), high)
+
+    def data_sets(
+        self, number: int, *, trials: int | tuple[int, int], purpose: str, prior: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """Simulate data sets from the prior, or from another one."""
+        return diagnostics.data_sets(
+            self.model, number=number, trials=trials, seed=self.derived(f"data {purpose}"), prior=prior
+        )
+
+    @cached_property
+    def runs(self) -> dict[int, Simulated]:
+        """Simulate and sample: for an amortized posterior at every number of trials."""
+        sizes = sorted({*self.sizes(), self.usual()}) if self.amortized else [self.usual()]
+        number = self.effort.amortized if self.amortized else self.effort.calibrated
+        return {
+            n: diagnostics.simulated(self.result, self.model, datasets=number, trials=n, seed=self.derived(f"runs {n}"))
+            for n in sizes
+        }
+
+    @cached_property
+    def ceiling(self) -> Simulated | None:
+        """Sample the same data sets by the exact likelihood; for an amortized posterior the first of them."""
+        n = self.usual()
+        if self.model.exact is None:
+            return None
+        return diagnostics.simulated(
+            self.model.exact, self.model, datasets=self.effort.calibrated, trials=n, seed=self.derived(f"ceiling {n}")
+        )
+
+
+def questions(subject: Subject) -> dict[str, Ask]:
+    """List the questions that make sense for this kind of estimator, in the order of the card."""
+    asked: dict[str, Callable[[Subject], list[Item]]] = {
+        "recovery": _recovery, "sbc": _sbc, "coverage": _coverage, "tarp": _tarp, "ppc": _ppc,
+    }  # fmt: skip
+    for n in subject.sizes():
+        asked[f"exact n={n}"] = partial(_against_exact, n=n)
+    if subject.result.kind == "nle":
+        asked["normalisation"] = _checks_of_density.normalisation
+    if subject.amortized:
+        asked["correction"] = _checks_of_density.correction
+    asked["misspecification"] = _checks_of_density.misspecification
+    return {name: partial(ask, subject) for name, ask in asked.items()}
+
+
+def _recovery(subject: Subject) -> list[Item]:
+    """Ask how well the true parameters are found, beside the exact posterior."""
+    runs = subject.runs[subject.usual()]
+    found = diagnostics.recovery(runs)
+    words, ok, numbers = found.verdict, found.ok, found.numbers()
+    if subject.ceiling is not None:
+        again = diagnostics.simulated(
+            subject.result, subject.model, datasets=subject.effort.calibrated, trials=subject.usual(),
+            seed=subject.derived(f"ceiling {subject.usual()}"),
+        )  # fmt: skip
+        ours, exact = (diagnostics.recovery(one) for one in (again, subject.ceiling))
+        ratios = {name: ours.parameters[name].rmse / exact.parameters[name].rmse for name in ours.parameters}
+        worst = max(ratios, key=ratios.__getitem__)
+        numbers = {**numbers, "rmse_over_exact": ratios}
+        words += f" Error over that of the exact posterior: at most {ratios[worst]:.3f} ({worst}), limit {RATIO}."
+        ok = None if ok is None else ok and ratios[worst] <= RATIO
+    return [
+        Item(
+            name="recovery", question="Are the true parameters found, as well as by the exact likelihood?", ok=ok,
+            words=words, numbers=numbers, **_pictures.of(found, subject.model.parameters),
+        )
+    ]  # fmt: skip
+
+
+def _sbc(subject: Subject) -> list[Item]:
+    """Ask whether ranks of the truth among posterior draws are uniform."""
+    asked = "Are the ranks of the truth among posterior draws uniform (simulation-based calibration)?"
+    return [_calibration(subject, "sbc", diagnostics.sbc, n=n, asked=asked) for n in subject.runs]
+
+
+def _coverage(subject: Subject) -> list[Item]:
+    """Ask whether credible intervals hold the truth as often as they say."""
+    asked = "Do 50, 80, 90 and 95 % intervals hold the truth as often as they say?"
+    return [_calibration(subject, "coverage", diagnostics.coverage, n=n, asked=asked) for n in subject.runs]
+
+
+def _tarp(subject: Subject) -> list[Item]:
+    """Ask whether credible regions of all parameters together hold the truth as often as they say."""
+    asked = "Do joint credible regions around random points hold the truth as often as they say (TARP)?"
+    return [_calibration(subject, "tarp", diagnostics.tarp, n=n, asked=asked) for n in subject.runs]
+
+
+def _calibration(subject: Subject, name: str, test: Callable[[Simulated], Any], *, n: int, asked: str) -> Item:
+    """Make one item of a calibration test."""
+    found = test(subject.runs[n])
+    label = name if len(subject.runs) == 1 else f"{name} n={n}"
+    return Item(
+        name=label, question=asked, ok=found.ok, words=found.verdict, numbers=found.numbers(),
+        **_pictures.of(found, subject.model.parameters),
+    )  # fmt: skip
+
+
+def _ppc(subject: Subject) -> list[Item]:
+    """Ask whether data simulated from the posterior look like the data, for data of the model."""
+    import arviz_base
+
+    runs = subject.runs[subject.usual()]
+    number = min(subject.effort.predicted, len(runs.data))
+    found, p = None, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        for i in range(number):
+            draws = arviz_base.from_dict({"posterior": {k: v[i][None] for k, v in runs.draws.items()}})
+            found = diagnostics.ppc(subject.result, draws, runs.data[i], seed=subject.derived(f"ppc {i}"))
+            p += [one for one in found.p if np.isfinite(one)]
+    outside = float(np.mean((np.array(p) < 0.01) | (np.array(p) > 0.99)))
+    words = f"{len(p)} statistics of {number} data sets of the model: {outside:.1%} have p outside .01 to .99, limit "
+    asked = "Do data simulated from the posterior look like the data (posterior predictive check)?"
+    return [
+        Item(
+            name="ppc", question=asked, ok=None if number < 10 else outside <= UNUSUAL, words=f"{words}{UNUSUAL:.0%}.",
+            numbers={"outside": outside, "p": np.array(p)}, **_pictures.of(found, subject.model.parameters),
+        )
+    ]  # fmt: skip
+
+
+def _against_exact(subject: Subject, *, n: int) -> list[Item]:
+    """Ask how far posteriors lie from the exact ones."""
+    asked = f"How far does the posterior lie from the exact one, for {n} trials?"
+    name, exact = f"exact n={n}", subject.model.exact
+    if exact is None:
+        words = f"{subject.model.name} has no exact likelihood."
+        return [Item(name=name, question=asked, ok=None, words=words, numbers={})]
+    prior = None if subject.amortized else _recipes.reference(subject.model)
+    data = subject.data_sets(subject.effort.compared.get(n, 6), trials=n, purpose=name, prior=prior)
+    found = diagnostics.compare(
+        subject.result, exact, data, seed=subject.derived(name), prior=prior,
+        limits=_recipes.limits(subject.result.kind, n),
+    )  # fmt: skip
+    return [
+        Item(
+            name=name, question=asked, ok=found.ok, words=found.verdict, numbers=found.numbers(),
+            **_pictures.of(found, subject.model.parameters),
+        )
+    ]  # fmt: skip
