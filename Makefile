@@ -3,7 +3,9 @@ PYTHON_ENV := .venv/bin/python
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow check format figures bench clean
+ESTIMATORS ?= ddm-npe ddm-nle ddm-nre
+
+.PHONY: help env demo test test-slow check format estimators figures bench clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -28,6 +30,13 @@ check: env ## Lint, formatting and types
 format: env ## Sort imports, mend what ruff can mend, and format
 	$(PYTHON_ENV) -m ruff check --fix
 	$(PYTHON_ENV) -m ruff format
+
+estimators: env ## Train the shipped estimators again, audit and ship them (two to three hours)
+	@for name in $(ESTIMATORS); do \
+		$(PYTHON_ENV) scripts/train_estimators.py $$name --into runs/$$name && \
+		$(PYTHON_ENV) -m firstpassage.cli check runs/$$name && \
+		$(PYTHON_ENV) scripts/ship_estimator.py runs/$$name || exit 1; \
+	done
 
 figures: env ## Draw the figures again
 	@for program in $(wildcard scripts/figures.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done

@@ -2,7 +2,7 @@
 
     python scripts/results.py [--check]
 
-The audit is that of the shipped bundle (scripts/audit_ddm_nre.py), the benchmarks are benchmarks/results/*.json. With
+The audits are the cards of the shipped bundles (firstpassage check), the benchmarks are benchmarks/results/*.json. With
 --check nothing is written, and the exit code tells whether the README is up to date.
 """
 
@@ -16,7 +16,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: written by scripts/results.py, not by hand -->", "<!-- end of results -->"
-BUNDLE = ROOT / "src" / "firstpassage" / "estimators" / "pretrained" / "ddm-nre" / "manifest.json"
+SHELF = ROOT / "src" / "firstpassage" / "estimators" / "pretrained"
+KINDS = ("npe", "nle", "nre")
+NAMES = {"npe": "NPE", "nle": "NLE", "nre": "NRE"}
 
 
 def main() -> None:
@@ -39,33 +41,64 @@ def block() -> str:
 
 
 def accuracy() -> str:
-    """Tabulate the audit of the shipped ratio estimator."""
-    card = json.loads(BUNDLE.read_text())["card"]
-    audit = card["audit"]
-    rows = [
-        ("shipped NRE against exact", audit["learned"]),
-        ("exact against exact (the floor)", audit["floor"]),
-    ]
-    million, minutes = card["pairs"] / 1e6, card["cpu_seconds"] / 60
-    error = audit["sum_error_sd"]["mean"]
+    """Tabulate the audits of the shipped estimators."""
+    audits = {kind: json.loads((SHELF / f"ddm-{kind}-audit.json").read_text()) for kind in KINDS}
     lines = [
-        f"Accuracy of the shipped ratio estimator: {audit['datasets']} data sets of {audit['trials']} trials from the",
-        "reference priors, NUTS on the learned and on the exact likelihood. Shifts of the posterior mean are in",
-        "posterior standard deviations; C2ST is the accuracy of a classifier that is to tell the two posteriors apart",
-        "(.5: it cannot).",
+        "The shipped estimators of the drift-diffusion model against the exact likelihood: 20 data sets for each",
+        "number of trials, shifts of the posterior mean in exact posterior standard deviations, C2ST the accuracy of",
+        "a classifier that is to tell the two posteriors apart (.5: it cannot). NRE and NLE under the reference",
+        "priors, NPE under the uniform prior that it was trained with; the floor is a second exact run.",
         "",
-        "| posterior | mean shift | worst shift | sd ratio | C2ST, mean | C2ST, worst |",
+        "| estimator | trials | mean shift (floor) | worst shift | sd ratio | C2ST (floor) |",
         "|---|---|---|---|---|---|",
-        *(
-            f"| {name} | {r['shift_mean']:.3f} | {r['shift_worst']:.2f} | {r['sd_ratio_mean']:.3f} "
-            f"| {r['c2st_mean']:.3f} | {r['c2st_worst']:.3f} |"
-            for name, r in rows
-        ),
+        *(row for kind, audit in audits.items() for row in _rows(kind, audit)),
         "",
-        f"It was trained on {million:.0f} million simulated trials in {minutes:.0f} CPU minutes. The summed log",
-        f"likelihood of {audit['trials']} trials is off by {error:.2f} nats (sd over the posterior).",
+        "Training and calibration (`firstpassage check`; each card lies beside its bundle, in",
+        "src/firstpassage/estimators/pretrained):",
+        "",
+        "| estimator | trained on | CPU minutes | 90 % intervals hold the truth | audit |",
+        "|---|---|---|---|---|",
+        *(_training(kind, audit) for kind, audit in audits.items()),
+        "",
+        *(f"{NAMES[kind]}: {audit['items'][name]['words']}" for kind, name, audit in _notes(audits)),
     ]
     return "\n".join(lines)
+
+
+def _rows(kind: str, audit: dict[str, Any]) -> list[str]:
+    """Write one row for each number of trials."""
+    rows = []
+    for name, item in audit["items"].items():
+        if name.startswith("exact n="):
+            ours, floor = item["numbers"]["learned"], item["numbers"]["floor"]
+            size = name.removeprefix("exact n=")
+            rows.append(
+                f"| {NAMES[kind]} | {size} | {ours['shift_mean']:.3f} ({floor['shift_mean']:.3f}) "
+                f"| {ours['shift_worst']:.2f} | {ours['sd_ratio_mean']:.3f} "
+                f"| {ours['c2st_mean']:.3f} ({floor['c2st_mean']:.3f}) |"
+            )
+    return rows
+
+
+def _training(kind: str, audit: dict[str, Any]) -> str:
+    """Write what an estimator cost, and how its intervals cover on average over the parameters."""
+    card, what = audit["estimator"], "data sets" if kind == "npe" else "trials"
+    shares = [
+        f"{item['numbers']['mean'][item['numbers']['levels'].index(0.9)]:.1%}"
+        for name, item in audit["items"].items()
+        if name.startswith("coverage")
+    ]
+    passed = sum(item["state"] == "passed" for item in audit["items"].values())
+    return (
+        f"| {NAMES[kind]} | {card['pairs'] / 1e6:.0f} million simulated {what} | {card['cpu_seconds'] / 60:.0f} "
+        f"| {', '.join(shares)} | {passed} of {len(audit['items'])} items passed |"
+    )
+
+
+def _notes(audits: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """List the items that are told in words."""
+    names = ("normalisation", "correction", "misspecification")
+    return [(kind, name, audit) for kind, audit in audits.items() for name in names if name in audit["items"]]
 
 
 def speed() -> list[str]:

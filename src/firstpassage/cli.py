@@ -1,4 +1,4 @@
-"""The command line: fit, train, models, doctor, demo.
+"""The command line: fit, train, check, models, doctor, demo.
 
 Only typer is loaded at the start; every command imports what it needs. Progress and errors go to stderr,
 results to stdout. An expected error is one line and exit code 2; a fit that did not converge, or a doctor's
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from firstpassage import _console
-from firstpassage.errors import AuditWarning, DataWarning, FirstPassageError
+from firstpassage.errors import AuditWarning, DataWarning, FirstPassageError, ModelError
 
 if TYPE_CHECKING:
     from firstpassage.pipeline import FitRun
@@ -125,16 +125,19 @@ def fit(
     model: ModelName,
     table: Annotated[Path, typer.Argument(metavar="FILE.csv", help="One trial per row, with a header.")],
     into: Into,
-    method: Annotated[list[str] | None, typer.Option(help="nre, exact, or both.  [default: nre]")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="npe, nle, nre or exact; again for several.  [default: nre]")
+    ] = None,
     rt: Annotated[str, typer.Option(help="Column of response times in seconds.")] = "rt",
     response: Annotated[str, typer.Option(help="Column of responses: +1 upper, -1 lower.")] = "response",
     by: Annotated[str, typer.Option(help="Columns, with commas between, that make groups.")] = "",
-    draws: Annotated[int, typer.Option(help="Kept draws of each chain.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Kept draws of each chain; npe gives draws x chains.")] = 1000,
     tune: Annotated[int, typer.Option(help="Warm-up steps of each chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
     seed: Seed = 1,
-    estimator: Annotated[Path | None, typer.Option(help="A trained folder, not the shipped one.")] = None,
-    prior: Annotated[str, typer.Option(help="box (uniform) or reference (truncated normals).")] = "box",
+    estimator: Annotated[Path | None, typer.Option(help="A trained folder, for the method of its kind.")] = None,
+    prior: Annotated[str, typer.Option(help="box (uniform) or reference (truncated normals; not npe).")] = "box",
+    correct: Annotated[bool, typer.Option("--correct", help="Reweight npe by the exact likelihood.")] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -146,7 +149,7 @@ def fit(
 
     settings = pipeline.FitSettings(
         model=model, methods=tuple(method or ["nre"]), draws=draws, tune=tune, chains=chains, seed=seed,
-        estimator=None if estimator is None else str(estimator), prior=prior,
+        estimator=None if estimator is None else str(estimator), prior=prior, correct=correct,
     )  # fmt: skip
     groups = tuple(name.strip() for name in by.split(",") if name.strip())
     with _console.fitting() as progress:
@@ -160,7 +163,7 @@ def fit(
 @app.command()
 @_expected
 def demo(into: Into = Path("runs/demo"), force: Force = False, as_json: Json = False) -> None:
-    """Fit Cavanagh et al. (2011) by the shipped ratio estimator and by the exact likelihood, side by side."""
+    """Fit Cavanagh et al. (2011) by the shipped estimators and by the exact likelihood, side by side."""
     from firstpassage import pipeline
 
     with _console.fitting() as progress:
@@ -172,9 +175,13 @@ def demo(into: Into = Path("runs/demo"), force: Force = False, as_json: Json = F
 @_expected
 def train(
     model: ModelName,
-    budget: Annotated[int, typer.Option(help="Simulated pairs of parameters and a trial.")],
+    budget: Annotated[int, typer.Option(help="Simulations: data sets for npe, single trials for nle and nre.")],
     into: Into,
-    method: Annotated[str, typer.Option(help="nre.")] = "nre",
+    method: Annotated[str, typer.Option(help="npe, nle or nre.")] = "nre",
+    trials: Annotated[
+        str | None,
+        typer.Option(metavar="LOW,HIGH", help="Numbers of trials that npe is trained for.  [default: 20,1000]"),
+    ] = None,
     seed: Seed = 1,
     force: Force = False,
     as_json: Json = False,
@@ -182,18 +189,19 @@ def train(
     """Train an estimator; the same command again goes on where it was stopped."""
     from firstpassage import pipeline
 
-    settings = pipeline.TrainSettings(model=model, method=method, budget=budget, seed=seed)
+    settings = pipeline.TrainSettings(model=model, method=method, budget=budget, seed=seed, trials=_range(trials))
     try:
         with _console.training(settings.budget) as progress:
             run = pipeline.train(settings, into=into, force=force, progress=progress)
     except KeyboardInterrupt:
-        again = f"firstpassage train {model} --method {method} --budget {budget} --seed {seed} --into {into}"
+        sizes = "" if settings.trials is None else f" --trials {settings.trials[0]},{settings.trials[1]}"
+        again = f"firstpassage train {model} --method {method} --budget {budget} --seed {seed}{sizes} --into {into}"
         print(f"stopped; go on after the last full epoch with: {again}", file=sys.stderr)
         raise typer.Exit(130) from None
     last = run.history.iloc[-1]
     if as_json:
         _print_json(
-            path=str(run.path), verdict=run.verdict, epochs=int(last["epoch"]), pairs=int(last["pairs"]),
+            path=str(run.path), verdict=run.verdict, epochs=int(last["epoch"]), simulations=run.simulations,
             validation_loss=float(last["validation_loss"]), seconds=run.seconds,
         )  # fmt: skip
         return
@@ -287,6 +295,19 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def _range(text: str | None) -> tuple[int, int] | None:
+    """Read LOW,HIGH, or one number for both."""
+    if text is None:
+        return None
+    try:
+        ends = [int(end) for end in text.split(",")]
+    except ValueError:
+        ends = []
+    if len(ends) not in (1, 2):
+        raise ModelError(f"--trials must be one number or two with a comma between, such as 20,1000; got {text!r}.")
+    return ends[0], ends[-1]
+
+
 def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -> None:
     """Print table, verdicts, figures and, last, the path; exit code 1 if a fit is not to be trusted."""
     from firstpassage import pipeline
@@ -321,12 +342,12 @@ def _comparison(run: FitRun) -> Any:
     means = run.summary.set_index(["group", "parameter", "method"])[["mean", "sd"]]
     shifts = run.agreement.set_index(["group", "parameter", "method"])["shift"] if shifted else None
     for group, fits in by_group(run).items():
-        for i, p in enumerate(fits[0].likelihood.parameter_names):
+        for i, p in enumerate(fits[0].estimator.parameter_names):
             cells = [_pair(means, (group, p, m)) for m in methods]
             cells += [_signed(shifts, (group, p, m)) for m in shifted]
             first = (group, str(len(fits[0].group.trials))) if i == 0 else ("", "")
-            table.add_row(*first, p, *cells, end_section=i + 1 == len(fits[0].likelihood.parameters))
-    if run.fits[0].likelihood.model == "ddm":
+            table.add_row(*first, p, *cells, end_section=i + 1 == len(fits[0].estimator.parameters))
+    if run.fits[0].estimator.model == "ddm":
         table.caption = "a is half the boundary separation."
     return table
 

@@ -15,7 +15,7 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 
 PARAMETERS = (fp.Parameter("m", bounds=(-5.0, 5.0)),)
-SIZES = {"draws": 1000, "tune": 300, "chains": 2}
+SIZES = {"draws": 500, "tune": 200, "chains": 2}
 
 
 def normal(kind="exact", *, shift=0.0, sd=1.0, offset=0.0):
@@ -56,17 +56,17 @@ def test_exact_against_itself_agrees():
     assert found.ok, found.verdict
     assert found.sum_error.tolist() == [0.0, 0.0]
     assert found.error.tolist() == [[0.0, 0.0], [0.0, 0.0]]
-    assert found.r_hat < 1.02
-    assert found.learned.summary()["shift_mean"] < 0.1
+    assert found.r_hat < 1.03
+    assert found.learned.summary()["shift_mean"] < 0.15
     assert found.floor.summary()["c2st_mean"] == pytest.approx(0.5, abs=0.03)
     assert '"ok": true' in as_json(found.numbers())
 
 
 def test_shift_and_width_that_were_put_in_are_found():
     found = compare(Drawn(shift=0.5, ratio=1.3), EXACT, DATA, seed=1, **SIZES)
-    assert found.learned.shift["m"] == pytest.approx([0.5, 0.5], abs=0.12)
+    assert found.learned.shift["m"] == pytest.approx([0.5, 0.5], abs=0.15)
     assert found.learned.sd_ratio["m"] == pytest.approx([1.3, 1.3], abs=0.1)
-    assert np.abs(found.floor.shift["m"]).max() < 0.12
+    assert np.abs(found.floor.shift["m"]).max() < 0.15
     assert found.error is None
     assert found.sum_error is None
     assert not found.ok
@@ -81,17 +81,17 @@ def test_limits_can_be_given():
 
 def test_the_error_of_a_ratio_leaves_out_what_depends_on_the_trial_alone():
     """A shift by s gives the error s (x - m) - s^2 / 2, whose sum has the sd n s sd(m) = sqrt(n) s."""
-    ratio = compare(normal("nre", shift=0.1, offset=3.0), EXACT, DATA, seed=1, **SIZES)
-    density = compare(normal("nle", shift=0.1, offset=3.0), EXACT, DATA, seed=1, **SIZES)
-    assert ratio.sum_error == pytest.approx([0.5, 0.5], rel=0.25)
+    ratio = compare(normal("nre", shift=0.1, offset=3.0), EXACT, DATA[0], seed=1, **SIZES)
+    density = compare(normal("nle", shift=0.1, offset=3.0), EXACT, DATA[0], seed=1, **SIZES)
+    assert ratio.sum_error == pytest.approx([0.5], rel=0.25)
     assert density.sum_error == pytest.approx(ratio.sum_error, rel=1e-6)
     assert ratio.error.max() < 0.1  # 2 x .1 / sqrt(25) = .04 at most points
     assert density.error[:, 1].min() > 1.0
-    assert ratio.learned.shift["m"] == pytest.approx([-0.5, -0.5], abs=0.12)  # -.1 in units of 1 / sqrt(25)
+    assert ratio.learned.shift["m"] == pytest.approx([-0.5], abs=0.15)  # -.1 in units of 1 / sqrt(25)
 
 
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ModelError, match="same parameters"):
-        compare(fp.ddm().exact, EXACT, DATA, seed=1)
+        compare(fp.ddm().exact, EXACT, DATA[0], seed=1)
     with pytest.raises(ModelError, match="prior"):
-        compare(Drawn(shift=0.0, ratio=1.0), EXACT, DATA, seed=1, prior={"m": None})
+        compare(Drawn(shift=0.0, ratio=1.0), EXACT, DATA[0], seed=1, prior={"m": None})

@@ -29,18 +29,18 @@ def sets(number: int, *, lapses: float = 0.0, seed: int = 1, trials: int = 200) 
 
 @pytest.fixture(scope="module")
 def clean():
-    return misspecification(EXACT, sets(20), seed=1)
+    return misspecification(EXACT, sets(15), seed=1)
 
 
 @pytest.fixture(scope="module")
 def lapsed():
-    return misspecification(EXACT, sets(20, lapses=0.15), seed=1)
+    return misspecification(EXACT, sets(15, lapses=0.15), seed=1)
 
 
 def test_lapses_are_flagged_and_clean_data_are_not(clean, lapsed):
-    """Expected are 1 of 20 and 19 of 20."""
-    assert sum(not one.ok for one in clean) <= 4
-    assert sum(not one.ok for one in lapsed) >= 16
+    """Expected are fewer than 1 of 15, and 14 of 15."""
+    assert sum(not one.ok for one in clean) <= 3
+    assert sum(not one.ok for one in lapsed) >= 12
     assert np.mean([one.p for one in clean]) > 0.35
 
 
@@ -54,7 +54,7 @@ def test_a_result_says_what_was_found(lapsed):
 
 
 def test_one_data_set_gives_what_it_gives_first_in_a_list(clean):
-    alone = misspecification(EXACT, sets(20)[0], seed=1)
+    alone = misspecification(EXACT, sets(15)[0], seed=1)
     assert alone.p == clean[0].p
     assert alone.estimate == clean[0].estimate
 
@@ -74,8 +74,8 @@ def test_the_mode_is_where_the_score_vanishes():
     again = np.stack(sets(4, seed=3))
     scores = how.deviations(x, again, mode, seed=1)
     assert scores.shape == (5, 4)
-    assert scores[0] == pytest.approx(np.zeros(4), abs=0.05)
-    assert np.abs(scores[1:]).max() > 1
+    assert scores[0] == pytest.approx(np.zeros(4), abs=0.2)
+    assert np.abs(scores[1:]).max() > 10
 
 
 def test_an_informative_prior_moves_the_mode():
@@ -83,9 +83,9 @@ def test_an_informative_prior_moves_the_mode():
 
     x = sets(1, seed=2)[0]
     free = _estimates.estimates(EXACT, None).of([x], seed=1)[0]
-    held = _estimates.estimates(EXACT, {"v": Normal(-2.0, 0.01)}).of([x], seed=1)[0]
-    assert held[0] == pytest.approx(-2.0, abs=0.05)
-    assert abs(free[0] + 2.0) > 0.2
+    held = _estimates.estimates(EXACT, {"v": Normal(-1.0, 0.01)}).of([x], seed=1)[0]
+    assert held[0] == pytest.approx(-1.0, abs=0.05)
+    assert abs(free[0] + 1.0) > 0.2
 
 
 class Means:
@@ -112,19 +112,19 @@ class Means:
 
 def test_an_amortized_posterior_estimates_its_replicates():
     rng = np.random.default_rng(3)
-    good = [rng.normal(m, 1.0, (150, 1)) for m in rng.uniform(-2, 2, 60)]
-    wide = [one.mean() + 1.4 * (one - one.mean()) for one in good[:20]]
-    found = misspecification(Means(), good + wide, seed=1)
-    assert sum(not one.ok for one in found[:60]) <= 8  # 3 expected
-    assert sum(not one.ok for one in found[60:]) >= 18
+    good = [rng.normal(m, 1.0, (150, 1)) for m in rng.uniform(-2, 2, 40)]
+    wide = [one.mean() + 1.4 * (one - one.mean()) for one in good[:15]]
+    found = misspecification(Means(), good + wide, seed=1, replicates=100)
+    assert sum(not one.ok for one in found[:40]) <= 6  # 2 expected
+    assert sum(not one.ok for one in found[40:]) >= 13
     assert found[0].estimate["m"] == pytest.approx(good[0].mean(), abs=0.03)
 
 
 def test_what_the_estimate_explains_is_taken_out():
     """The sum of x is known from the mean of x: nothing is left, though the data are far out."""
     rng = np.random.default_rng(1)
-    deviations = rng.normal(size=(201, 1))
-    deviations[0] = 2.5
+    deviations = rng.uniform(-1, 1, size=(201, 1))
+    deviations[0] = 1.5
     left = _discrepancy._residuals(np.column_stack([3 * deviations, rng.normal(size=201)]), deviations)
     assert left[:, 0] == pytest.approx(np.zeros(201), abs=1e-9)
     assert left[1:, 1].std() == pytest.approx(1.0, abs=0.15)
@@ -148,6 +148,6 @@ def test_bad_inputs_are_refused():
     with pytest.raises(ModelError, match="prior may name v, a, z, t"):
         misspecification(EXACT, x, seed=1, prior={"w": None})
     with pytest.raises(DataError, match="0/1"):
-        misspecification(EXACT, np.column_stack([x[:, 0], x[:, 1] > 0]), seed=1)
+        misspecification(EXACT, np.column_stack([x[:, 0], np.arange(200) % 2]), seed=1)
     with pytest.raises(DataError, match="data set 1: rt must be in seconds"):
         misspecification(EXACT, [x, x * [1000, 1]], seed=1)

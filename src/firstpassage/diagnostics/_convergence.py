@@ -11,6 +11,7 @@ import numpy as np
 
 from firstpassage.diagnostics import _draws
 from firstpassage.errors import ModelError
+from firstpassage.estimators._correction import TRUSTED
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,10 +62,7 @@ class Convergence:
         text = f"converged: {numbers}, {self._divergent()}"
         if failures:
             text = f"not converged: {'; '.join(failures)}"
-        crowded = [f"{name} {share:.0%}" for name, share in self.edge.items() if share > EDGE]
-        if crowded:
-            text += f"; draws at an edge of the box, which may cut the posterior: {', '.join(crowded)}"
-        return text + "."
+        return f"{text}{_crowded(self.edge)}."
 
     def _failures(self) -> list[str]:
         """List what is not met, each with its remedy."""
@@ -83,6 +81,108 @@ class Convergence:
     def _divergent(self) -> str:
         """Count the divergences in words."""
         return f"{self.divergences} of {self.draws} draws diverged" if self.divergences else "no divergences"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Independent:
+    """Hold what is known of independent draws of an amortized posterior, which has no chains that could converge.
+
+    Parameters
+    ----------
+    draws : int
+        Their number.
+    effective : float
+        How many unweighted draws they are worth: fewer than `draws` if correction left little.
+    pareto_k : float or None
+        Of the weights of the correction by the exact likelihood; None if the draws were not corrected.
+    efficiency : float or None
+        Share of the network's proposals that the correction left, in effect; None if not corrected.
+    edge : mapping of str to float
+        Share of the draws within 1 % of an edge of the box, by parameter; empty without a box.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampling, JMLR 25: k <= 0.7.
+
+    Examples
+    --------
+    >>> Independent(draws=4000, effective=4000.0, pareto_k=0.9, efficiency=0.1, edge={}).ok
+    False
+    """
+
+    draws: int
+    effective: float
+    pareto_k: float | None
+    efficiency: float | None
+    edge: Mapping[str, float]
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether at least 400 draws are effective and, if they were corrected, Pareto k <= 0.7."""
+        return not self._failures()
+
+    @property
+    def verdict(self) -> str:
+        """Say in one sentence what the draws are, and whether a correction can be trusted."""
+        text = f"{self.draws} independent draws from the network"
+        if self.pareto_k is not None:
+            text += (
+                f", corrected by the exact likelihood: Pareto k {self.pareto_k:.2f}, efficiency {self.efficiency:.0%}"
+            )
+        failures = self._failures()
+        if failures:
+            text = f"NOT to be trusted: {'; '.join(failures)} ({text})"
+        return f"{text}{_crowded(self.edge)}."
+
+    def _failures(self) -> list[str]:
+        """List what is not met, each with its remedy."""
+        failures = []
+        if self.pareto_k is not None and not self.pareto_k <= TRUSTED:
+            failures.append(f"Pareto k {self.pareto_k:.2f}, needs <= {TRUSTED}: sample the exact likelihood by NUTS")
+        if not self.effective >= ESS:
+            failures.append(f"{self.effective:.0f} effective draws, needs {ESS:.0f}: more draws")
+        return failures
+
+
+def independent(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | None = None) -> Independent:
+    """Judge independent draws of one data set.
+
+    Parameters
+    ----------
+    draws : DataTree
+        As ``posterior.sample`` returns them for one data set, in however many chains.
+    box : mapping of str to (float, float), optional
+        Bounds by parameter, such as ``posterior.box``: adds the share of the draws at its edges.
+
+    Returns
+    -------
+    Independent
+        Numbers, ``ok`` and a one-sentence ``verdict``.
+
+    Raises
+    ------
+    DataError
+        If `draws` hold no posterior.
+    ModelError
+        If `box` names a parameter that `draws` do not have.
+
+    Examples
+    --------
+    >>> import arviz_base, numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> independent(arviz_base.from_dict({"posterior": {"v": rng.normal(size=(4, 500))}})).verdict
+    '2000 independent draws from the network.'
+    """
+    values = _draws.scalars(draws)
+    number = next(iter(values.values())).size
+    known = {name: float(draws.attrs[name]) for name in ("pareto_k", "efficiency") if name in draws.attrs}
+    return Independent(
+        draws=number,
+        effective=min(float(number), float(draws.attrs.get("effective", number))),
+        pareto_k=known.get("pareto_k"),
+        efficiency=known.get("efficiency"),
+        edge=_edges(values, box),
+    )
 
 
 def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | None = None) -> Convergence:
@@ -115,9 +215,7 @@ def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
     True
     """
     values = _draws.scalars(draws)
-    unknown = sorted(set(box or {}) - set(values))
-    if unknown:
-        raise ModelError(f"box names {unknown}; the draws have {', '.join(values)}.")
+    edge = _edges(values, box)
     diverging = _draws.flags(draws, "diverging")
     return Convergence(
         r_hat=_worst(max, [_draws.r_hat(v) for v in values.values()]),
@@ -125,8 +223,22 @@ def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
         ess_tail=_worst(min, [_draws.ess(v, method="tail") for v in values.values()]),
         divergences=0 if diverging is None else int(diverging.sum()),
         draws=next(iter(values.values())).size,
-        edge={name: _at_edge(values[name], bounds) for name, bounds in (box or {}).items()},
+        edge=edge,
     )
+
+
+def _edges(values: Mapping[str, np.ndarray], box: Mapping[str, tuple[float, float]] | None) -> dict[str, float]:
+    """Compute the share of the draws at the edges of the box, by parameter."""
+    unknown = sorted(set(box or {}) - set(values))
+    if unknown:
+        raise ModelError(f"box names {unknown}; the draws have {', '.join(values)}.")
+    return {name: _at_edge(values[name], bounds) for name, bounds in (box or {}).items()}
+
+
+def _crowded(edge: Mapping[str, float]) -> str:
+    """Say which parameters crowd at an edge of the box, after a semicolon."""
+    crowded = [f"{name} {share:.0%}" for name, share in edge.items() if share > EDGE]
+    return f"; draws at an edge of the box, which may cut the posterior: {', '.join(crowded)}" if crowded else ""
 
 
 def _worst(choose: Callable[[list[float]], float], numbers: list[float]) -> float:

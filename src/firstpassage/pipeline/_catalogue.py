@@ -1,16 +1,21 @@
-"""What can be fitted, with which likelihood and which priors."""
+"""What can be fitted, by which methods and with which priors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firstpassage.errors import ArtefactError, ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.ddm import reference_priors
 from firstpassage.models.model import Model
 
-METHODS = ("nre", "exact")
+if TYPE_CHECKING:
+    from firstpassage.estimators.posterior import Posterior
+
+LEARNED = ("npe", "nle", "nre")
+METHODS = (*LEARNED, "exact")
 PRIORS = ("box", "reference")
 MEANINGS = {
     "ddm": {
@@ -24,47 +29,63 @@ MEANINGS = {
 _REFERENCE = {"ddm": reference_priors}  # the published workflow's
 
 
-def likelihood(model: Model, method: str, *, estimator: str | Path | None = None) -> Likelihood:
-    """Find the likelihood of a model by the name of the method.
+def find(
+    model: Model, methods: Sequence[str], *, estimator: str | Path | None = None
+) -> dict[str, Likelihood | Posterior]:
+    """Find what each method fits by: the exact likelihood, a trained estimator, or a shipped one.
 
     Parameters
     ----------
     model : Model
         The model.
-    method : str
-        One of `METHODS`.
+    methods : sequence of str
+        Of `METHODS`.
     estimator : path, optional
-        A trained bundle to take instead of the shipped one.
+        A trained bundle, taken for the method of its kind instead of the shipped one.
 
     Returns
     -------
-    Likelihood
-        Of that kind.
+    dict of str to Likelihood or Posterior
+        By method, in their order; a Posterior for npe.
 
     Raises
     ------
     ModelError
-        If the method does not exist for this model.
+        If a method does not exist for this model.
     ArtefactError
-        If the estimator is missing, damaged, or of another model or kind.
+        If the estimator is missing, damaged, of another model or of a kind that is not asked for; or if none is
+        shipped.
     """
-    if method not in METHODS:
-        raise ModelError(f"there is no method {method!r}; the methods are {', '.join(METHODS)}.")
-    if method == "exact":
-        if model.exact is None:
-            raise ModelError(f"{model.name} has no exact likelihood. Use --method nre.")
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise ModelError(f"there is no method {', '.join(unknown)!r}; the methods are {', '.join(METHODS)}.")
+    if "exact" in methods and model.exact is None:
+        raise ModelError(f"{model.name} has no exact likelihood. Use --method {' or '.join(LEARNED)}.")
+    own = {} if estimator is None else _trained(model, methods, estimator)
+    return {method: own[method] if method in own else _provided(model, method) for method in methods}
+
+
+def _trained(model: Model, methods: Sequence[str], path: str | Path) -> dict[str, Likelihood | Posterior]:
+    """Load a user's estimator, and file it under its kind."""
+    from firstpassage.estimators import bundle
+
+    found = bundle.load(path)
+    wanted = [method for method in methods if method in LEARNED]
+    if found.model != model.name or found.kind not in wanted:
+        raise ArtefactError(
+            f"{path} is the {found.kind} estimator of {found.model}; needed is one of {model.name} for "
+            f"{' or '.join(wanted)}. Pass another folder, or --method {found.kind}."
+        )
+    return {found.kind: found}
+
+
+def _provided(model: Model, method: str) -> Likelihood | Posterior:
+    """Take the exact likelihood, or the shipped estimator."""
+    if method == "exact" and model.exact is not None:
         return model.exact
     from firstpassage.estimators import bundle
 
-    if estimator is None:
-        return bundle.pretrained(model.name, method)
-    found = bundle.load(estimator)
-    if (found.model, found.kind) != (model.name, method):
-        raise ArtefactError(
-            f"{estimator} is the {found.kind} estimator of {found.model}; needed is the {method} one of "
-            f"{model.name}. Pass another folder."
-        )
-    return found
+    return bundle.pretrained(model.name, method)
 
 
 def priors(model: Model, name: str) -> dict[str, Any] | None:

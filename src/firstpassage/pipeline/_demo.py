@@ -1,4 +1,4 @@
-"""Demo: Cavanagh et al. (2011), each condition by the shipped ratio estimator and by the exact likelihood."""
+"""Demo: Cavanagh et al. (2011), each condition by every shipped estimator and by the exact likelihood."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 from firstpassage.errors import DataError
 from firstpassage.models import registry
-from firstpassage.pipeline import _figures
+from firstpassage.pipeline import _catalogue, _figures
 from firstpassage.pipeline._fit import FitRun, FitSettings, fit_table
 from firstpassage.pipeline._report import by_group
 
 _TABLE = Path("datasets") / "cavanagh_theta_nn.csv"  # what hssm.load_data("cavanagh_theta") reads
-_SETTINGS = FitSettings(model="ddm", methods=("nre", "exact"), draws=500, tune=500, chains=4, seed=1)
 
 
 def table() -> Path:
@@ -44,10 +43,32 @@ def table() -> Path:
     return path
 
 
+def settings() -> FitSettings:
+    """Choose every shipped estimator of the diffusion model, and the exact likelihood.
+
+    Returns
+    -------
+    FitSettings
+        With few draws, so that the demo takes minutes.
+
+    Examples
+    --------
+    >>> settings().methods[-1]
+    'exact'
+    """
+    from firstpassage.estimators import bundle
+
+    shipped = bundle.list_shipped()
+    methods = (*(kind for kind in _catalogue.LEARNED if ("ddm", kind) in shipped), "exact")
+    return FitSettings(model="ddm", methods=methods, draws=500, tune=500, chains=4, seed=1, correct="npe" in methods)
+
+
 def demo(
     *, into: str | Path, force: bool = False, progress: Callable[[dict[str, Any]], None] | None = None
 ) -> tuple[FitRun, list[Path]]:
-    """Fit the conditions LL, WL and WW of Cavanagh et al. by both methods, and draw them side by side.
+    """Fit the conditions LL, WL and WW of Cavanagh et al. by all methods, and draw them side by side.
+
+    Draws of npe are corrected by the exact likelihood: WL has 2016 trials, more than it was trained for.
 
     Parameters
     ----------
@@ -72,10 +93,11 @@ def demo(
     ArtefactError
         If the folder cannot be used.
     """
-    run = fit_table(table(), _SETTINGS, into=into, by=("stim",), force=force, progress=progress)
-    rows, model = by_group(run), registry.make(_SETTINGS.model)
+    chosen = settings()
+    run = fit_table(table(), chosen, into=into, by=("stim",), force=force, progress=progress)
+    rows, model = by_group(run), registry.make(chosen.model)
     drawn = [
-        draw(rows, run.path / "figures" / f"{draw.__name__}.png", model=model, seed=_SETTINGS.seed)
+        draw(rows, run.path / "figures" / f"{draw.__name__}.png", model=model, seed=chosen.seed)
         for draw in (_figures.marginals, _figures.predictive)
     ]
     return run, drawn

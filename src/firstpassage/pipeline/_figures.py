@@ -49,8 +49,7 @@ def marginals(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, se
         plots.marginals({fit.method: fit.draws for fit in fits}, parameters=model.parameters, ax=axes)
         numbers[name] = {fit.method: _quantiles(fit) for fit in fits}
     _tidy(panels, list(rows))
-    counts = "; ".join(f"{name}: n = {len(fits[0].group.trials)} trials" for name, fits in rows.items())
-    caption = f"Marginal posterior densities of {model.name}; {counts}; seed {seed}."
+    caption = f"Marginal posterior densities of {model.name}; {_counts(rows)}; seed {seed}."
     return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
 
 
@@ -82,13 +81,19 @@ def predictive(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, s
         for panel, fit in zip(axes, fits, strict=False):
             numbers.setdefault(name, {})[fit.method] = _predict(fit, panel, seed=seed)
     _tidy(panels, list(rows))
-    counts = "; ".join(f"{name}: n = {len(fits[0].group.trials)} trials" for name, fits in rows.items())
     caption = (
         f"Response times of the data and of {_REPLICATES} data sets of the same size simulated from the "
         f"posterior of {model.name}: median and central 90 %; upper boundary upwards, lower downwards; "
-        f"{counts}; seed {seed}."
+        f"{_counts(rows)}; seed {seed}."
     )
     return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
+
+
+def _counts(rows: Mapping[str, Sequence[Fit]]) -> str:
+    """Say how many trials each group has, and which draws were corrected."""
+    counts = [f"{name}: n = {len(fits[0].group.trials)} trials" for name, fits in rows.items()]
+    corrected = {fit.method for fits in rows.values() for fit in fits if "correct" in fit.draws.attrs}
+    return "; ".join([*counts, *(f"{method} corrected by the exact likelihood" for method in sorted(corrected))])
 
 
 def _tidy(panels: np.ndarray, names: Sequence[str]) -> None:
@@ -121,9 +126,9 @@ def _predict(fit: Fit, panel: Any, *, seed: int) -> dict[str, Any]:
     """Draw one predictive panel and return its numbers."""
     from firstpassage import plots
 
-    data = fit.likelihood.read(fit.group.trials)
+    data = fit.estimator.read(fit.group.trials)
     own = seeds.derive(seed, f"predictive {fit.group.name} {fit.method}")
-    replicates = diagnostics.predictive(fit.likelihood, fit.draws, data, seed=own, replicates=_REPLICATES)
+    replicates = diagnostics.predictive(fit.estimator, fit.draws, data, seed=own, replicates=_REPLICATES)
     plots.predictive(data, replicates, method=fit.method, ax=panel)
     found = diagnostics.response_times(data, replicates)
     return asdict(found)

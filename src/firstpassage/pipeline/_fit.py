@@ -10,11 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from firstpassage import _nuts, seeds
 from firstpassage.diagnostics import Convergence, agreement, convergence, summary
+from firstpassage.diagnostics._convergence import Independent, independent
 from firstpassage.errors import DataError, DataWarning, FirstPassageError, ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import plain, registry
+from firstpassage.models.model import Model
 from firstpassage.pipeline import _catalogue, _report, _tables
 from firstpassage.pipeline._folder import RunFolder, run_folder
 from firstpassage.pipeline._tables import Group
@@ -22,6 +26,8 @@ from firstpassage.pipeline._tables import Group
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+    from firstpassage.estimators.posterior import Posterior
 
 _LOG = logging.getLogger(__name__)
 Progress = Callable[[dict[str, Any]], None]
@@ -36,15 +42,17 @@ class FitSettings:
     model : str
         Such as ``"ddm"``.
     methods : tuple of str
-        One or several of ``"nre"`` and ``"exact"``, which are then compared.
+        One or several of ``"npe"``, ``"nle"``, ``"nre"`` and ``"exact"``, which are then compared.
     draws, tune, chains : int
-        Of NUTS.
+        Of NUTS; npe gives draws x chains independent draws.
     seed : int
         From 0 to 2**63 - 1; every group and method derives its own.
     estimator : str, optional
-        A trained bundle instead of the shipped one.
+        A trained bundle, instead of the shipped one of its kind.
     prior : {"box", "reference"}
         Uniform on the box, or the priors of the published reference set-up.
+    correct : bool
+        Reweight the draws of npe by the exact likelihood.
 
     Raises
     ------
@@ -65,6 +73,7 @@ class FitSettings:
     seed: int = 1
     estimator: str | None = None
     prior: str = "box"
+    correct: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run, before anything is read or written."""
@@ -76,7 +85,17 @@ class FitSettings:
             known = ", ".join(_catalogue.METHODS)
             raise ModelError(f"there is no method {', '.join(unknown)!r}; the methods are {known}.")
         if self.estimator is not None and set(self.methods) == {"exact"}:
-            raise ModelError("an estimator was given, but only the exact likelihood is used. Add method nre.")
+            raise ModelError("an estimator was given, but only the exact likelihood is used. Add its method.")
+        if "npe" in self.methods and self.prior != "box":
+            raise ModelError(
+                f"npe has the prior that it was trained with, box; got prior {self.prior!r}. Use --prior box, or a "
+                "method that learns a likelihood: nle or nre."
+            )
+        if self.correct and "npe" not in self.methods:
+            raise ModelError(
+                f"only draws of npe can be corrected; the methods are {', '.join(self.methods)}. Add --method npe, or "
+                "leave out --correct."
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,24 +107,24 @@ class Fit:
     group : Group
         The data.
     method : str
-        Which likelihood.
-    likelihood : Likelihood
-        That likelihood.
+        Of ``FitSettings.methods``.
+    estimator : Likelihood or Posterior
+        What was sampled.
     draws : DataTree
-        Posterior draws.
-    convergence : Convergence
+        Posterior draws; the independent ones of npe are cut into as many chains as the others have.
+    convergence : Convergence or Independent
         May they be used?
     seed : int
-        Given to ``likelihood.sample``.
+        Given to ``estimator.sample``.
     seconds : float
         Of sampling, with compilation.
     """
 
     group: Group
     method: str
-    likelihood: Likelihood
+    estimator: Likelihood | Posterior
     draws: xr.DataTree
-    convergence: Convergence
+    convergence: Convergence | Independent
     seed: int
     seconds: float
 
@@ -136,7 +155,7 @@ class FitRun:
 
     @property
     def ok(self) -> bool:
-        """Tell whether everything was sampled and converged."""
+        """Tell whether everything was sampled, and may be used."""
         return not self.failures and all(fit.convergence.ok for fit in self.fits)
 
 
@@ -178,7 +197,7 @@ def fit_table(
     Raises
     ------
     DataError
-        If the table or a group cannot be used; nothing is written then.
+        If the table or a group cannot be used, or npe was not trained for so many trials; nothing is written then.
     ModelError
         If the model or a setting cannot be used.
     ArtefactError
@@ -186,8 +205,9 @@ def fit_table(
     """
     model = registry.make(settings.model)
     groups = _tables.read_groups(table, wanted=plain.schema(model).columns, columns=columns, by=by)
-    likelihoods = {m: _catalogue.likelihood(model, m, estimator=settings.estimator) for m in settings.methods}
-    notes = [_checked(group, likelihood) for group in groups for likelihood in likelihoods.values()]
+    estimators = _catalogue.find(model, settings.methods, estimator=settings.estimator)
+    notes = [_checked(group, estimator) for group in groups for estimator in estimators.values()]
+    _check_amortized(groups, estimators, model=model, correct=settings.correct)
     config = {
         **asdict(settings), "table": Path(table).name, "sha256": _tables.digest(table),
         "columns": dict(columns or {}), "by": list(by),
@@ -196,7 +216,7 @@ def fit_table(
     with run_folder(into, command="fit", settings=config, force=force) as folder:
         for note in dict.fromkeys(text for found in notes for text in found):
             _LOG.warning("%s", note)
-        fits, failures = _fit_all(groups, likelihoods, settings, prior=prior, folder=folder, progress=progress)
+        fits, failures = _fit_all(groups, estimators, settings, prior=prior, folder=folder, progress=progress)
         run = FitRun(
             path=folder.path, fits=tuple(fits), failures=tuple(failures),
             summary=_summaries(fits), agreement=_agreements(fits),
@@ -208,20 +228,42 @@ def fit_table(
     return run
 
 
-def _checked(group: Group, likelihood: Likelihood) -> list[str]:
+def _checked(group: Group, estimator: Likelihood | Posterior) -> list[str]:
     """Read a group as the sampler will, so that bad data are refused before anything is written."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            likelihood.support(likelihood.read(group.trials))
+            x = estimator.read(group.trials)
+            if isinstance(estimator, Likelihood):
+                estimator.support(x)
         except DataError as error:
             raise DataError(str(error) if not group.keys else f"in {group.name}: {error}") from None
     return [f"{group.name}: {warning.message}" for warning in caught]
 
 
+def _check_amortized(
+    groups: Sequence[Group], estimators: Mapping[str, Likelihood | Posterior], *, model: Model, correct: bool
+) -> None:
+    """Refuse numbers of trials that a posterior was not trained for, unless the exact likelihood corrects it."""
+    if correct and model.exact is None:
+        raise ModelError(f"{model.name} has no exact likelihood to correct by. Leave out --correct.")
+    for method, estimator in estimators.items():
+        if correct or isinstance(estimator, Likelihood):
+            continue
+        low, high = estimator.trials
+        wrong = [group for group in groups if not low <= len(group.trials) <= high]
+        if wrong:
+            first = wrong[0]
+            raise DataError(
+                f"{method} was trained for {low} to {high} trials; {len(wrong)} of {len(groups)} data sets have other "
+                f"numbers (first: {first.name}, {len(first.trials)}). Pass --correct, which certifies each fit, use "
+                "nle, nre or exact, or train with --trials."
+            )
+
+
 def _fit_all(
     groups: Sequence[Group],
-    likelihoods: Mapping[str, Likelihood],
+    estimators: Mapping[str, Likelihood | Posterior],
     settings: FitSettings,
     *,
     prior: Mapping[str, Any] | None,
@@ -231,12 +273,12 @@ def _fit_all(
     """Fit and save group by group; one that cannot be sampled does not stop the others."""
     fits: list[Fit] = []
     failures: list[str] = []
-    pairs = [(group, method) for group in groups for method in likelihoods]
+    pairs = [(group, method) for group in groups for method in estimators]
     for done, (group, method) in enumerate(pairs):
         if progress:
             progress({"group": group.name, "method": method, "done": done, "total": len(pairs)})
         try:
-            fit = _fit(group, method, likelihoods[method], settings, prior=prior)
+            fit = _fit(group, method, estimators[method], settings, prior=prior)
         except FirstPassageError as error:
             failures.append(f"{group.name}, {method}: {error}")
             _LOG.error("%s", failures[-1])
@@ -252,36 +294,59 @@ def _fit_all(
 def _fit(
     group: Group,
     method: str,
-    likelihood: Likelihood,
+    estimator: Likelihood | Posterior,
     settings: FitSettings,
     *,
     prior: Mapping[str, Any] | None,
 ) -> Fit:
     """Sample one posterior and judge it."""
     seed, start = seeds.derive(settings.seed, f"fit {group.name} {method}"), time.perf_counter()
+    judged: Convergence | Independent
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
-        draws = likelihood.sample(
-            group.trials,
-            draws=settings.draws,
-            tune=settings.tune,
-            chains=settings.chains,
-            seed=seed,
-            prior=prior,
-        )
+        if isinstance(estimator, Likelihood):
+            draws = estimator.sample(
+                group.trials, draws=settings.draws, tune=settings.tune, chains=settings.chains, seed=seed, prior=prior
+            )
+            judged = convergence(draws, box=estimator.box)
+        else:
+            draws = _amortized(estimator, group, settings, seed=seed)
+            judged = independent(draws, box=estimator.box)
     seconds = time.perf_counter() - start
     draws.attrs.update({"group": group.name, "seed": seed, "prior": settings.prior})
     return Fit(
-        group=group, method=method, likelihood=likelihood, draws=draws, seed=seed, seconds=seconds,
-        convergence=convergence(draws, box=likelihood.box),
-    )  # fmt: skip
+        group=group, method=method, estimator=estimator, draws=draws, seed=seed, seconds=seconds, convergence=judged
+    )
+
+
+def _amortized(posterior: Posterior, group: Group, settings: FitSettings, *, seed: int) -> xr.DataTree:
+    """Draw from a network, and cut the draws into chains of equal length, as tables and figures expect them."""
+    import xarray as xr
+
+    number, chains = settings.draws * settings.chains, settings.chains
+    tree = posterior.sample(group.trials, draws=number, seed=seed, correct="exact" if settings.correct else None)
+    for name in ("posterior", "sample_stats"):
+        whole = tree[name].dataset
+        cut = {k: (("chain", "draw"), np.asarray(v).reshape(chains, -1)) for k, v in whole.data_vars.items()}
+        places = {"chain": np.arange(chains), "draw": np.arange(settings.draws)}
+        tree[name] = xr.DataTree(xr.Dataset(cut, coords=places, attrs=whole.attrs))
+    return tree
 
 
 def _summaries(fits: Sequence[Fit]) -> pd.DataFrame:
     """Stack the summaries of all fits."""
     import pandas as pd
 
-    return pd.concat([_labelled(summary(fit.draws), fit) for fit in fits], ignore_index=True)
+    return pd.concat([_labelled(_summary(fit), fit) for fit in fits], ignore_index=True)
+
+
+def _summary(fit: Fit) -> pd.DataFrame:
+    """Summarise one fit; corrected draws repeat each other and are worth no more than the correction left."""
+    table = summary(fit.draws)
+    if isinstance(fit.convergence, Independent):
+        sizes = ["ess_bulk", "ess_tail"]
+        table[sizes] = table[sizes].clip(upper=fit.convergence.effective)
+    return table
 
 
 def _agreements(fits: Sequence[Fit]) -> pd.DataFrame:

@@ -127,14 +127,14 @@ class Subject:
         }
 
     @cached_property
-    def ceiling(self) -> Simulated | None:
-        """Sample the same data sets by the exact likelihood; for an amortized posterior the first of them."""
+    def ceiling(self) -> tuple[Simulated, Simulated] | None:
+        """Sample the same data sets by the estimator and by the exact likelihood."""
         n = self.usual()
         if self.model.exact is None:
             return None
-        return diagnostics.simulated(
-            self.model.exact, self.model, datasets=self.effort.calibrated, trials=n, seed=self.derived(f"ceiling {n}")
-        )
+        same: dict[str, Any] = {"datasets": self.effort.calibrated, "trials": n, "seed": self.derived(f"runs {n}")}
+        ours = diagnostics.simulated(self.result, self.model, **same) if self.amortized else self.runs[n]
+        return ours, diagnostics.simulated(self.model.exact, self.model, **same)
 
 
 def questions(subject: Subject) -> dict[str, Ask]:
@@ -158,11 +158,7 @@ def _recovery(subject: Subject) -> list[Item]:
     found = diagnostics.recovery(runs)
     words, ok, numbers = found.verdict, found.ok, found.numbers()
     if subject.ceiling is not None:
-        again = diagnostics.simulated(
-            subject.result, subject.model, datasets=subject.effort.calibrated, trials=subject.usual(),
-            seed=subject.derived(f"ceiling {subject.usual()}"),
-        )  # fmt: skip
-        ours, exact = (diagnostics.recovery(one) for one in (again, subject.ceiling))
+        ours, exact = (diagnostics.recovery(one) for one in subject.ceiling)
         ratios = {name: ours.parameters[name].rmse / exact.parameters[name].rmse for name in ours.parameters}
         worst = max(ratios, key=ratios.__getitem__)
         numbers = {**numbers, "rmse_over_exact": ratios}

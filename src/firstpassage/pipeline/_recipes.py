@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,13 @@ _LIMITS = {
 def reference(model: Model) -> dict[str, Any] | None:
     """Give the informed priors of a model on its usual box; None where there are none."""
     usual = tuple(p.bounds for p in model.parameters) == tuple(p.bounds for p in PARAMETERS)
-    return REFERENCE[model.name]() if model.name in REFERENCE and usual else None
+    return _priors(model.name) if model.name in REFERENCE and usual else None
+
+
+@cache
+def _priors(name: str) -> dict[str, Any]:
+    """Make the priors once: programs of NUTS are compiled for these very objects."""
+    return REFERENCE[name]()
 
 
 def limits(kind: str, trials: int) -> diagnostics.Limits:

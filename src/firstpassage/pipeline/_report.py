@@ -41,7 +41,7 @@ def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings
         warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
         for name, fits in by_group(run).items():
             kinds = [_figures.marginals]
-            if fits[0].likelihood.trial == "choice":
+            if fits[0].estimator.trial == "choice":
                 kinds.append(_figures.predictive)
             paths = [folder.path / "figures" / f"{fits[0].group.slug}-{kind.__name__}.png" for kind in kinds]
             paths[0].parent.mkdir(exist_ok=True)
@@ -137,9 +137,8 @@ def _whole(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settin
     meanings = _catalogue.MEANINGS.get(model.name, {})
     parts = [
         f"<h1>{escape(model.name)}: {escape(', '.join(settings.methods))}</h1>",
-        f"<p>{settings.chains} chains of {settings.tune} tuning steps and {settings.draws} draws, "
-        f"seed {settings.seed}, prior {escape(settings.prior)}. Settings: config.json; versions: "
-        "environment.txt.</p>",
+        f"<p>{escape(_sampling(settings))}; seed {settings.seed}, prior {escape(settings.prior)}. Settings: "
+        "config.json; versions: environment.txt.</p>",
         "<ul>" + "".join(f"<li><b>{escape(k)}</b>: {escape(v)}</li>" for k, v in meanings.items()) + "</ul>",
         "<h2>May the draws be used?</h2>", _verdicts(run),
         "<h2>Posterior</h2>", _page.table(run.summary),
@@ -156,6 +155,19 @@ def _whole(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settin
     for name, paths in pictures.items():
         parts += [f"<h2>{escape(name)}</h2>", *(_page.figure(path) for path in paths)]
     return _page.page(f"firstpassage fit {model.name}", parts)
+
+
+def _sampling(settings: FitSettings) -> str:
+    """Say how the draws were made."""
+    likelihoods = [method for method in settings.methods if method != "npe"]
+    parts = []
+    if likelihoods:
+        chains = f"{settings.chains} chains of {settings.tune} tuning steps and {settings.draws} draws"
+        parts.append(f"{', '.join(likelihoods)}: {chains}")
+    if "npe" in settings.methods:
+        corrected = ", corrected by the exact likelihood" if settings.correct else ""
+        parts.append(f"npe: {settings.chains * settings.draws} independent draws from the network{corrected}")
+    return "; ".join(parts)
 
 
 def _verdicts(run: FitRun) -> str:

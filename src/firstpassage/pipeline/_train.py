@@ -1,4 +1,4 @@
-"""Train: a learned likelihood into a folder, resumable."""
+"""Train: an estimator into a folder, resumable."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from firstpassage import seeds
 from firstpassage.errors import ModelError
+from firstpassage.estimators.nle import NLE
+from firstpassage.estimators.npe import NPE
 from firstpassage.estimators.nre import NRE
 from firstpassage.models import registry
 from firstpassage.pipeline._folder import run_folder
@@ -18,10 +20,12 @@ from firstpassage.pipeline._folder import run_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from firstpassage.estimators.posterior import Posterior
     from firstpassage.likelihood import Likelihood
 
 _LOG = logging.getLogger(__name__)
-_ESTIMATORS = {"nre": NRE}
+_ESTIMATORS: dict[str, Any] = {"npe": NPE, "nle": NLE, "nre": NRE}
+_UNITS = {"npe": "data sets", "nle": "trials", "nre": "trials"}  # what one simulation is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +36,14 @@ class TrainSettings:
     ----------
     model : str
         Such as ``"ddm"``.
-    method : {"nre"}
-        Which estimator.
+    method : {"npe", "nle", "nre"}
+        Which estimator: of the posterior, the likelihood, or the ratio of likelihood to evidence.
     budget : int
-        Pairs of parameters and one trial, over all epochs.
+        Simulations over all epochs, each with its own parameters: data sets for npe, single trials for nle and nre.
     seed : int
         From 0 to 2**63 - 1.
+    trials : (int, int), optional
+        For npe alone: smallest and largest number of trials of a data set; 20 to 1000 if None.
 
     Raises
     ------
@@ -54,25 +60,42 @@ class TrainSettings:
     method: str = "nre"
     budget: int
     seed: int = 1
+    trials: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before anything is written."""
         seeds.check(self.seed)
         if self.method not in _ESTIMATORS:
             raise ModelError(f"{self.method!r} cannot be trained; the methods are {', '.join(_ESTIMATORS)}.")
-        least = self.estimator().batch
+        if self.trials is not None and self.method != "npe":
+            raise ModelError(
+                f"a range of numbers of trials belongs to npe; {self.method} learns single trials and got trials="
+                f"{self.trials}. Leave it out."
+            )
+        estimator = self.estimator()
+        if isinstance(estimator, NPE):
+            object.__setattr__(self, "trials", estimator.trials)
+        least = estimator.batch
         if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < least:
-            raise ModelError(f"budget must be an integer of at least {least} pairs, a batch; got {self.budget!r}.")
+            raise ModelError(
+                f"budget must be an integer of at least {least} {self.unit}, a batch; got {self.budget!r}. Raise it."
+            )
 
-    def estimator(self) -> NRE:
+    @property
+    def unit(self) -> str:
+        """What one simulation of the budget is, in the plural."""
+        return _UNITS[self.method]
+
+    def estimator(self) -> NPE | NLE | NRE:
         """Make the untrained estimator.
 
         Returns
         -------
-        NRE
+        NPE, NLE or NRE
             With its usual settings.
         """
-        return _ESTIMATORS[self.method](registry.make(self.model))
+        model, make = registry.make(self.model), _ESTIMATORS[self.method]
+        return make(model) if self.trials is None else make(model, trials=self.trials)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,7 +106,9 @@ class TrainRun:
     ----------
     path : Path
         The folder, with bundle/, history.csv, metrics.json and figures/loss.png.
-    likelihood : Likelihood
+    settings : TrainSettings
+        What was asked for.
+    learned : Likelihood or Posterior
         What was learned.
     history : DataFrame
         One row for each epoch.
@@ -92,16 +117,23 @@ class TrainRun:
     """
 
     path: Path
-    likelihood: Likelihood
+    settings: TrainSettings
+    learned: Likelihood | Posterior
     history: pd.DataFrame
     seconds: float
+
+    @property
+    def simulations(self) -> int:
+        """Count what was simulated: data sets or trials, see `TrainSettings`."""
+        used, estimator = int(self.history["pairs"].iloc[-1]), self.settings.estimator()
+        return used // estimator.passes if isinstance(estimator, NPE) else used
 
     @property
     def verdict(self) -> str:
         """Say in one sentence how training ended."""
         last, best = self.history.iloc[-1], self.history["validation_loss"].min()
-        text = f"trained: {last['epoch']:.0f} epochs on {last['pairs']:,.0f} pairs, validation loss "
-        text += f"{last['validation_loss']:.4f} nats"
+        text = f"trained: {last['epoch']:.0f} epochs on {self.simulations:,} simulated {self.settings.unit}, "
+        text += f"validation loss {last['validation_loss']:.4f} nats"
         return text + (f" (best {best:.4f})." if last["validation_loss"] - best > 1e-4 else ".")
 
 
@@ -112,12 +144,12 @@ def train(
     force: bool = False,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> TrainRun:
-    """Train a learned likelihood; called again with the same settings, an interrupted training goes on.
+    """Train an estimator; called again with the same settings, an interrupted training goes on.
 
     Parameters
     ----------
     settings : TrainSettings
-        Model, method, budget and seed.
+        Model, method, budget, seed and, for npe, numbers of trials.
     into : str or Path
         The folder.
     force : bool
@@ -128,7 +160,7 @@ def train(
     Returns
     -------
     TrainRun
-        The likelihood and its history.
+        What was learned, and the history.
 
     Raises
     ------
@@ -145,26 +177,31 @@ def train(
             budget=settings.budget, seed=settings.seed, into=folder.path, progress=progress
         )
         history = pd.read_csv(folder.path / "history.csv")
-        run = TrainRun(path=folder.path, likelihood=learned, history=history, seconds=time.perf_counter() - start)
-        _figure(run, settings)
+        seconds = time.perf_counter() - start
+        run = TrainRun(path=folder.path, settings=settings, learned=learned, history=history, seconds=seconds)
+        _figure(run)
         last = {str(name): float(value) for name, value in history.iloc[-1].items()}
-        folder.write_json("metrics.json", {"verdict": run.verdict, "seconds": run.seconds, **last})
+        folder.write_json("metrics.json", {**_summary(run), **last})
         _LOG.info("%s", run.verdict)
     return run
 
 
-def _figure(run: TrainRun, settings: TrainSettings) -> Path:
+def _summary(run: TrainRun) -> dict[str, Any]:
+    """List what the last epoch does not say."""
+    return {"verdict": run.verdict, "seconds": run.seconds, "simulations": run.simulations}
+
+
+def _figure(run: TrainRun) -> Path:
     """Draw the loss."""
     from firstpassage import plots
 
-    panel = plots.canvas(rows=1, columns=1, width=4.2, height=3.0)[0, 0]
+    settings, panel = run.settings, plots.canvas(rows=1, columns=1, width=4.2, height=3.0)[0, 0]
     plots.loss(run.history, method=settings.method, ax=panel)
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
-    pairs = int(run.history["pairs"].iloc[-1])
-    what = f"{settings.method} on {settings.model}"
     caption = (
-        f"Loss of {what}; n = {pairs} simulated pairs; seed {settings.seed}; the first tenth may lie above the axis."
+        f"Loss of {settings.method} on {settings.model}; n = {run.simulations} simulated {settings.unit}; "
+        f"seed {settings.seed}; the first tenth may lie above the axis."
     )
     numbers = {name: run.history[name].to_numpy() for name in ("epoch", "loss", "validation_loss")}
     return plots.save(panel.figure, folder / "loss.png", numbers=numbers, caption=caption)
