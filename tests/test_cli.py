@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import firstpassage as fp
 from firstpassage.cli import app
+from firstpassage.estimators import bundle
 from firstpassage.pipeline import _catalogue, _train
 
 TRUTH = {"v": 0.5, "a": 1.5, "z": 0.5, "t": 0.3}
@@ -43,7 +44,7 @@ def fitted(trials, tmp_path_factory):
     columns = ("--rt", "RT", "--response", "choice", "--by", "stim")
     command = ("fit", "ddm", trials, "--method", "nre", "--method", "exact", "--into", into, *columns, *QUICK)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_catalogue, "likelihood", lambda model, method, *, estimator=None: known[method])
+        patch.setattr(_catalogue, "find", lambda model, methods, *, estimator: {m: known[m] for m in methods})
         printed, as_json = call(*command), call(*command, "--json")
     return into, printed, as_json
 
@@ -65,6 +66,28 @@ def test_a_fit_recovers_the_truth(fitted):
     for name, value in TRUTH.items():
         row = summary[summary["method"] == "exact"].loc[name]
         assert abs(row["mean"] - value) < 3.5 * row["sd"]
+
+
+def test_corrected_draws_of_the_shipped_posterior_are_those_of_the_exact_likelihood(fitted, trials, tmp_path):
+    columns = ("--rt", "RT", "--response", "choice", "--draws", "500", "--chains", "2")
+    command = ("fit", "ddm", trials, "--into", tmp_path / "run", *columns, "--method", "npe", "--correct")
+    done = call(*command)
+    assert done.exit_code == 0
+    assert "1000 independent draws from the network, corrected by the exact likelihood: Pareto k" in done.stdout
+    summary = pd.read_csv(tmp_path / "run" / "summary.csv", index_col="parameter")
+    exact = pd.read_csv(fitted[0] / "summary.csv", index_col="parameter").query("method == 'exact'")
+    for name in TRUTH:
+        error = exact.loc[name, "sd"] * np.sqrt(1 / exact.loc[name, "ess_bulk"] + 1 / summary.loc[name, "ess_bulk"])
+        assert summary.loc[name, "mean"] == pytest.approx(exact.loc[name, "mean"], abs=5 * error)
+
+
+def test_numbers_of_trials_that_the_shipped_posterior_was_not_trained_for_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text(GOOD)
+    done = call("fit", "ddm", tmp_path / "t.csv", "--into", tmp_path / "run", "--method", "npe")
+    assert done.exit_code == 2
+    assert "npe was trained for 20 to 1000 trials; 1 of 1 data sets" in done.stderr
+    assert "--correct" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_json_is_one_object_and_nothing_else(fitted):
@@ -116,8 +139,13 @@ BAD = {
     "negative seed": (GOOD, ("--seed", "-1"), "seed must lie"),
     "huge seed": (GOOD, ("--seed", str(2**64)), "seed must lie"),
     "no bundle": (GOOD, ("--method", "nre", "--estimator", "nowhere"), "no bundle at nowhere"),
+    "estimator of another kind": (
+        GOOD, ("--method", "nle", "--estimator", str(bundle.shelf() / "ddm-nre")), "is the nre estimator of ddm",
+    ),
+    "correction without npe": (GOOD, ("--correct",), "only draws of npe can be corrected"),
+    "another prior for npe": (GOOD, ("--method", "npe", "--prior", "reference"), "npe has the prior"),
     "idle estimator": (GOOD, ("--estimator", "nowhere"), "only the exact likelihood"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "options", "said"), BAD.values(), ids=BAD)
@@ -156,33 +184,20 @@ def test_what_cannot_be_parsed_is_refused(options):
     assert done.stdout == ""
 
 
-class Halting:
-    """Stand in for NRE: checkpoint one epoch, then be stopped."""
+@pytest.mark.parametrize(
+    ("kind", "options"), [("nre", ()), ("nle", ()), ("npe", ("--trials", "20,50"))], ids=["nre", "nle", "npe"]
+)
+def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch, kind, options):
+    class Halting({"nre": fp.NRE, "nle": fp.NLE, "npe": fp.NPE}[kind]):
+        """Checkpoint one epoch, then be stopped."""
 
-    batch = 1000
+        def fit(self, *, budget, seed, into, progress):
+            (into / "checkpoint.npz").write_bytes(b"epoch 1")
+            raise KeyboardInterrupt
 
-    def __init__(self, model):
-        self.model = model
-
-    def fit(self, *, budget, seed, into, progress):
-        (into / "checkpoint.npz").write_bytes(b"epoch 1")
-        raise KeyboardInterrupt
-
-
-def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch):
-    monkeypatch.setitem(_train._ESTIMATORS, "nre", Halting)
-    command = (
-        "train",
-        "ddm",
-        "--method",
-        "nre",
-        "--budget",
-        "5000",
-        "--seed",
-        "7",
-        "--into",
-        tmp_path / "run",
-    )
+    monkeypatch.setitem(_train._ESTIMATORS, kind, Halting)
+    chosen = ("--method", kind, "--budget", "5000", "--seed", "7", *options)
+    command = ("train", "ddm", *chosen, "--into", tmp_path / "run")
     done = call(*command)
     assert done.exit_code == 130
     assert "go on" in done.stderr
@@ -192,7 +207,15 @@ def test_a_stopped_training_says_how_to_go_on(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(("--budget", "5"), "budget must be"), (("--budget", "5000", "--method", "abc"), "cannot be trained")],
+    [
+        (("--budget", "5"), "budget must be an integer of at least 1024 trials"),
+        (("--budget", "5", "--method", "npe"), "budget must be an integer of at least 512 data sets"),
+        (("--budget", "5000", "--method", "abc"), "cannot be trained"),
+        (("--budget", "5000", "--method", "nle", "--trials", "20,50"), "belongs to npe"),
+        (("--budget", "5000", "--method", "npe", "--trials", "few"), "--trials must be one number or two"),
+        (("--budget", "5000", "--method", "npe", "--trials", "1,2,3"), "--trials must be one number or two"),
+        (("--budget", "5000", "--method", "npe", "--trials", "50,20"), "from the smaller to the larger"),
+    ],
 )
 def test_bad_training_settings_are_refused(tmp_path, options, said):
     done = call("train", "ddm", "--into", tmp_path / "run", *options)
@@ -206,6 +229,12 @@ def test_models_lists_every_parameter_with_its_box():
     assert "HALF the boundary separation" in text
     found = json.loads(call("models", "--json").stdout)["models"]["ddm"]["parameters"]
     assert {name: tuple(p["box"]) for name, p in found.items()} == fp.ddm().exact.box
+
+
+def test_models_lists_what_is_shipped():
+    shipped = [kind for model, kind in bundle.list_shipped() if model == "ddm"]
+    assert json.loads(call("models", "--json").stdout)["models"]["ddm"]["shipped"] == shipped
+    assert f"ddm: fit by {', '.join(['exact', *shipped])}" in call("models").stdout
 
 
 def test_doctor_ends_with_one_if_there_is_a_problem():

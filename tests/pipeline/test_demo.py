@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from firstpassage.errors import DataError
+from firstpassage.estimators import bundle
 from firstpassage.pipeline import _demo
 
 needs_hssm = pytest.mark.skipif(find_spec("hssm") is None, reason="the extra hssm brings the data")
@@ -33,6 +34,17 @@ def test_without_hssm_the_remedy_is_named(monkeypatch):
     monkeypatch.setattr(_demo, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r'pip install "firstpassage\[hssm\]"'):
         _demo.table()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "methods", "correct"),
+    [(("nre",), ("nre", "exact"), False), (("nle", "npe", "nre"), ("npe", "nle", "nre", "exact"), True)],
+    ids=str,
+)
+def test_all_shipped_estimators_are_shown(monkeypatch, kinds, methods, correct):
+    monkeypatch.setattr(bundle, "list_shipped", lambda: [("lif", "npe"), *(("ddm", kind) for kind in kinds)])
+    found = _demo.settings()
+    assert (found.methods, found.correct) == (methods, correct)
 
 
 @needs_hssm

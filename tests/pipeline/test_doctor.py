@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from firstpassage.densities import wiener
 from firstpassage.errors import ModelError
+from firstpassage.estimators import bundle
 from firstpassage.pipeline import _doctor, doctor
 from oracle import wiener_mpmath
 
@@ -22,6 +25,21 @@ def test_a_density_that_is_off_is_found(monkeypatch):
     found = _doctor._density()
     assert not found.ok
     assert "1.0e-06" in found.found
+
+
+def test_every_shipped_estimator_is_loaded_and_gives_the_numbers_that_it_was_saved_with():
+    found = _doctor._estimators()
+    assert found.ok
+    assert found.found.split(", ") == [f"{model} {kind}" for model, kind in bundle.list_shipped()]
+
+
+def test_an_estimator_that_is_damaged_is_found(monkeypatch, tmp_path):
+    shutil.copytree(bundle.shelf() / "ddm-nre", tmp_path / "ddm-npe")
+    (tmp_path / "ddm-npe" / "arrays.npz").write_bytes(b"damaged")
+    monkeypatch.setattr(bundle, "shelf", lambda: tmp_path)
+    found = {check.name: check for check in doctor(tmp_path)}["shipped estimators"]
+    assert not found.ok
+    assert "ddm-npe" in found.remedy
 
 
 def test_a_check_that_breaks_does_not_hide_the_others(monkeypatch, tmp_path):

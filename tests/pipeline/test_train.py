@@ -9,7 +9,7 @@ import pytest
 
 import firstpassage as fp
 from firstpassage.errors import ArtefactError, ModelError
-from firstpassage.pipeline import TrainSettings, _train, train
+from firstpassage.pipeline import TrainSettings, _catalogue, _train, train
 
 
 class Halting:
@@ -40,6 +40,15 @@ class Halting:
         return self.model.exact
 
 
+class Passing(fp.NPE):
+    """Stand in for NPE: one epoch in which each data set is used as often as usual."""
+
+    def fit(self, *, budget, seed, into, progress):
+        row = {"epoch": 1, "pairs": budget * self.passes, "loss": -1.0, "validation_loss": -2.0}
+        pd.DataFrame([row]).to_csv(into / "history.csv", index=False)
+        return self
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setitem(_train._ESTIMATORS, "nre", Halting)
@@ -53,13 +62,13 @@ def test_a_run_leaves_history_loss_and_verdict(tmp_path):
     events = []
     run = train(TrainSettings(budget=10_000, seed=1), into=tmp_path / "run", progress=events.append)
     assert [event["epoch"] for event in events] == [1, 2]
-    assert run.verdict == "trained: 2 epochs on 10,000 pairs, validation loss 1.0000 nats."
+    assert run.verdict == "trained: 2 epochs on 10,000 simulated trials, validation loss 1.0000 nats."
     found = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
     assert found == {
         "config.json", "environment.txt", "run.log", "history.csv", "metrics.json", "figures/loss.png",
         "figures/loss.json",
     }  # fmt: skip
-    assert "n = 10000 simulated pairs; seed 1" in (run.path / "figures" / "loss.json").read_text()
+    assert "n = 10000 simulated trials; seed 1" in (run.path / "figures" / "loss.json").read_text()
 
 
 def test_a_stopped_run_goes_on(tmp_path):
@@ -84,7 +93,9 @@ def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [{"budget": 999}, {"budget": -1}, {"budget": 1.5e6}, {"budget": 10_000, "method": "exact"},
-     {"budget": 10_000, "seed": -1}, {"budget": 10_000, "model": "moons"}],
+     {"budget": 10_000, "seed": -1}, {"budget": 10_000, "model": "moons"}, {"budget": 10_000, "trials": (20, 100)},
+     {"budget": 10_000, "method": "nle", "trials": (20, 100)}, {"budget": 511, "method": "npe"},
+     {"budget": 10_000, "method": "npe", "trials": (100, 20)}, {"budget": 10_000, "method": "npe", "trials": (0, 20)}],
     ids=str,
 )  # fmt: skip
 def test_settings_that_cannot_train_are_refused_at_once(wrong):
@@ -92,8 +103,36 @@ def test_settings_that_cannot_train_are_refused_at_once(wrong):
         TrainSettings(**wrong)
 
 
+def test_a_posterior_is_trained_on_data_sets_of_a_range_of_sizes(tmp_path, monkeypatch):
+    monkeypatch.setitem(_train._ESTIMATORS, "npe", Passing)
+    settings = TrainSettings(budget=5000, method="npe", trials=(30, 60))
+    run = train(settings, into=tmp_path / "run")
+    assert run.learned.trials == (30, 60)
+    assert json.loads((run.path / "config.json").read_text())["settings"]["trials"] == [30, 60]
+    assert run.simulations == json.loads((run.path / "metrics.json").read_text())["simulations"] == 5000
+    assert run.verdict == "trained: 1 epochs on 5,000 simulated data sets, validation loss -2.0000 nats."
+    assert "npe on ddm; n = 5000 simulated data sets" in (run.path / "figures" / "loss.json").read_text()
+    with pytest.raises(ArtefactError, match="other trials"):
+        train(TrainSettings(budget=5000, method="npe", trials=(30, 61)), into=tmp_path / "run")
+
+
+def test_every_learned_method_can_be_trained():
+    made = {kind: TrainSettings(budget=10_000, method=kind) for kind in _catalogue.LEARNED}
+    assert isinstance(made["npe"].estimator(), fp.NPE)
+    assert isinstance(made["nle"].estimator(), fp.NLE)
+    assert made["npe"].trials == fp.NPE(fp.ddm()).trials == (20, 1000)
+    assert made["nle"].trials is made["nre"].trials is None
+
+
 @pytest.mark.slow
-def test_a_real_training_can_be_loaded(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "chosen",
+    [{"method": "nre", "budget": 200_000}, {"method": "nle", "budget": 200_000},
+     {"method": "npe", "budget": 5000, "trials": (20, 30)}],
+    ids=str,
+)  # fmt: skip
+def test_a_real_training_can_be_loaded(tmp_path, monkeypatch, chosen):
     monkeypatch.setitem(_train._ESTIMATORS, "nre", fp.NRE)
-    run = train(TrainSettings(budget=200_000, seed=1), into=tmp_path / "run")
-    assert fp.load(run.path).kind == "nre"
+    run = train(TrainSettings(seed=1, **chosen), into=tmp_path / "run")
+    assert fp.load(run.path).kind == chosen["method"]
+    assert run.simulations >= chosen["budget"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ backend.require_jax()
 import bayesflow as bf  # noqa: E402
 from bayesflow.utils.serialization import serializable  # noqa: E402
 
-from firstpassage.estimators import _flow_layers, _flows, _forward  # noqa: E402
+from firstpassage.estimators import _deepset, _flow_layers, _flows, _forward  # noqa: E402
 
 
 @serializable("firstpassage.estimators")
@@ -48,11 +49,7 @@ class MomentNetwork(bf.networks.SummaryNetwork):
         """Make the weights for so many statistics."""
         rng = np.random.default_rng(self.seed)
         sizes = (input_shape[-1], *self.widths)
-        first: dict[str, np.ndarray] = {}
-        for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
-            first |= _layer(f"summary/{i}", before, after, rng)
-        first |= _layer("summary/head", sizes[-1], self.size, rng)
-        self.named = _flow_layers.hold(self, first)
+        self.named = _flow_layers.hold(self, _layers("summary", (*sizes, self.size), rng))
         self.fixed = {f"summary/{i}/skip": np.ones((), np.float32) for i in _same(sizes)}
 
     def call(self, x: Any, training: bool = False, **_: Any) -> Any:
@@ -66,6 +63,132 @@ class MomentNetwork(bf.networks.SummaryNetwork):
         return (input_shape[0], self.size)
 
 
+@serializable("firstpassage.estimators")
+class DeepSetNetwork(bf.networks.SummaryNetwork):
+    """Learn summaries from the trials of a set: a small perceptron for each trial, average and largest, a perceptron.
+
+    Parameters
+    ----------
+    trial_widths : sequence of int
+        Hidden widths of the perceptron for single trials; the last layer is averaged.
+    widths : sequence of int
+        Hidden widths of the perceptron for the averages.
+    size : int
+        Number of learned summaries.
+    activation : str
+        Of the hidden layers.
+    seed : int
+        Of the first weights.
+
+    References
+    ----------
+    Zaheer et al. (2017), Deep sets, NeurIPS, theorem 2.
+    """
+
+    def __init__(
+        self,
+        trial_widths: tuple[int, ...],
+        widths: tuple[int, ...],
+        size: int,
+        activation: str = "silu",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.trial_widths, self.widths, self.size = tuple(trial_widths), tuple(widths), size
+        self.activation, self.seed = activation, seed
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what makes the same untrained network."""
+        own = {"trial_widths": list(self.trial_widths), "widths": list(self.widths), "size": self.size}
+        return super().get_config() | own | {"activation": self.activation, "seed": self.seed}
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for so many features of a trial, of which the last one says whether there is a trial."""
+        rng = np.random.default_rng(self.seed)
+        single = (input_shape[-1] - 1, *self.trial_widths)
+        sizes = (2 * single[-1] + 1, *self.widths)
+        first = _layers("summary/trial", single, rng) | _layers("summary", (*sizes, self.size), rng)
+        self.named = _flow_layers.hold(self, first)
+        skips = [f"summary/trial/{i}" for i in _same(single[:-1])] + [f"summary/{i}" for i in _same(sizes)]
+        self.fixed = {f"{name}/skip": np.ones((), np.float32) for name in skips}
+
+    def call(self, x: Any, training: bool = False, **_: Any) -> Any:
+        """Give the learned summaries (dataset, size) of padded sets (dataset, trial, feature)."""
+        del training
+        return _deepset.summaries(_flow_layers.values(self) | self.fixed, x, activation=self.activation)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Say the shape of the learned summaries."""
+        return (input_shape[0], self.size)
+
+
+@serializable("firstpassage.estimators")
+class SeededDeepSet(bf.networks.DeepSet):
+    """BayesFlow's deep set with its own settings, of which nothing depends on a global generator.
+
+    It cannot leave out trials, so that all sets must have the same size; the last feature of a trial is not used.
+
+    Parameters
+    ----------
+    size : int
+        Number of learned summaries.
+    seed : int
+        Of the first weights and of the dropout.
+    """
+
+    def __init__(self, size: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(summary_dim=size, **kwargs)
+        self.size, self.seed = size, seed
+        self.fixed: dict[str, np.ndarray] = {}
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what makes the same untrained network."""
+        return bf.networks.SummaryNetwork.get_config(self) | {"size": self.size, "seed": self.seed}
+
+    def build(self, input_shape: Any) -> None:
+        """Build BayesFlow's layers, and draw kernels and the state of the dropout from the seed."""
+        if self.built:
+            return
+        super().build(input_shape)
+        rng = np.random.default_rng(self.seed)
+        for variable in self.variables:
+            if variable.trainable and len(variable.shape) > 1:
+                variable.assign(_orthogonal(tuple(variable.shape), rng))
+            elif "seed_generator" in variable.path:
+                variable.assign(rng.integers(2**32, size=variable.shape, dtype=np.uint32))
+        self.named = {f"summary/{i}": variable for i, variable in enumerate(self.trainable_variables)}
+
+    def call(self, x: Any, training: bool = False, **kwargs: Any) -> Any:
+        """Give the learned summaries (dataset, size) of sets (dataset, trial, feature)."""
+        return super().call(x[..., :-1], training=training, **kwargs)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Say the shape of the learned summaries."""
+        return (input_shape[0], self.size)
+
+
+def network(settings: Mapping[str, Any], *, seed: int) -> Any:
+    """Make the untrained summary network of the settings, whose first weights come from the seed."""
+    widths, size, activation = tuple(settings["widths"]), int(settings["summaries"]), settings["activation"]
+    match settings.get("summary", "moments"):
+        case "deepset":
+            single = tuple(settings["trial_widths"])
+            return DeepSetNetwork(single, widths, size, activation=activation, seed=seed)
+        case "bayesflow":
+            return SeededDeepSet(size, seed=seed)
+    return MomentNetwork(widths, size, activation=activation, seed=seed)
+
+
+def rebuilt(arrays: Mapping[str, np.ndarray], *, settings: Mapping[str, Any]) -> Any:
+    """Put trained weights back into BayesFlow's deep set."""
+    made = SeededDeepSet(int(settings["summaries"]))
+    made.build((1, settings["trials"][1], 2 * arrays["features/set"].shape[1] + 1))
+    for name, variable in made.named.items():
+        variable.assign(arrays[name])
+    return made
+
+
 class AmortizedPosterior(bf.estimators.BasicEstimator):
     """Put summary network and flow together, with our names for all weights."""
 
@@ -75,9 +198,25 @@ class AmortizedPosterior(bf.estimators.BasicEstimator):
         return summary | _flows.exported(self.inference_network) | self.scaling
 
     def scale_by(self, features: np.ndarray) -> None:
-        """Keep centre and scale of the fixed statistics, by which data are standardised before the network."""
+        """Keep centre and scale of fixed statistics or trials, by which data are standardised before the network."""
         spread = np.maximum(features.std(0), 1e-6)
         self.scaling = {"features/set": np.stack([features.mean(0), spread]).astype(np.float32)}
+
+
+def _layers(prefix: str, sizes: tuple[int, ...], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Draw the weights of hidden layers and head."""
+    first: dict[str, np.ndarray] = {}
+    for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        first |= _layer(f"{prefix}/{i}" if i < len(sizes) - 2 else f"{prefix}/head", before, after, rng)
+    return first
+
+
+def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Draw a kernel whose rows or columns are orthonormal, as BayesFlow's layers start."""
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    return (q if rows >= columns else q.T).reshape(shape).astype(np.float32)
 
 
 def _layer(name: str, before: int, after: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _flows, _forward
+from firstpassage.estimators import _deepset, _flows, _forward
 
 _CHUNK = 8192  # rows (draws) of one call: fits a processor's cache, and one compilation serves all requests
 _SMALL = 256
+_SETS = 32  # sets of one call, if their trials go through a network
 
 
 class Conditional:
@@ -20,15 +21,11 @@ class Conditional:
 
     def __init__(self, arrays: Mapping[str, np.ndarray], *, settings: Mapping[str, Any], size: int) -> None:
         self.centre, self.spread = (np.asarray(row, np.float64) for row in arrays["features/set"])
-        activation = settings["activation"]
+        self.kind, self.longest = settings.get("summary", "moments"), int(settings["trials"][1])
         flow = _flows.evaluator(
             settings["flow"], arrays, settings=settings, size=size, context=int(settings["summaries"])
         )
-
-        def summarise(features: jax.Array) -> jax.Array:
-            return _forward.outputs(arrays, "summary", features, activation=activation)
-
-        self._summarise: Callable[..., Any] = jax.jit(summarise)
+        self._summarise: Callable[..., Any] = jax.jit(_summary(self.kind, arrays, settings))
         self._log_prob: Callable[..., Any] = jax.jit(flow.log_prob)
 
         def draw(key: jax.Array, context: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -37,10 +34,27 @@ class Conditional:
 
         self._draw: Callable[..., Any] = jax.jit(jax.vmap(draw))
 
-    def summarise(self, features: np.ndarray) -> np.ndarray:
-        """Give learned summaries (dataset, summary) of fixed statistics (dataset, feature)."""
-        scaled = ((features - self.centre) / self.spread).astype(np.float32)
+    def summarise(self, features: Sequence[np.ndarray]) -> np.ndarray:
+        """Give learned summaries (dataset, summary) of fixed statistics (feature,), or of trials (trial, column)."""
+        if self.kind != "moments":
+            return self._of_sets(features)
+        scaled = ((np.stack(features) - self.centre) / self.spread).astype(np.float32)
         return _chunked(self._summarise, scaled)
+
+    def _of_sets(self, sets: Sequence[np.ndarray]) -> np.ndarray:
+        """Summarise sets of the same padded width together."""
+        scaling = np.stack([self.centre, self.spread])
+        together = _deepset.ragged(sets, longest=self.longest, scaling=scaling)
+        exact = self.kind == "bayesflow"  # which takes no padding
+        widths = np.array([int(n) if exact else _deepset.width(int(n), self.longest) for n in together.sizes])
+        found: dict[int, np.ndarray] = {}
+        for n in np.unique(widths):
+            rows = np.flatnonzero(widths == n)
+            for start in range(0, len(rows), _SETS):
+                some = rows[start : start + _SETS]
+                x = _filled(together[some].padded(int(n)), _SETS)
+                found |= dict(zip(some.tolist(), np.asarray(self._summarise(x)), strict=False))
+        return np.stack([found[i] for i in range(len(sets))])
 
     def draw(self, context: np.ndarray, keys: Any) -> tuple[np.ndarray, np.ndarray]:
         """Draw on the latent line, with keys (dataset, draw): places and log densities there, float64."""
@@ -53,6 +67,19 @@ class Conditional:
         rows = np.repeat(context, u.shape[1], axis=0)
         flat = u.reshape(-1, u.shape[-1]).astype(np.float32)
         return _chunked(self._log_prob, flat, rows).reshape(u.shape[:2]).astype(np.float64)
+
+
+def _summary(kind: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """Find the function that gives learned summaries."""
+    activation = settings["activation"]
+    if kind == "deepset":
+        return lambda x: _deepset.summaries(arrays, x, activation=activation)
+    if kind == "bayesflow":
+        from firstpassage.estimators import _amortized
+
+        network = _amortized.rebuilt(arrays, settings=settings)
+        return lambda x: network(x, training=False)
+    return lambda features: _forward.outputs(arrays, "summary", features, activation=activation)
 
 
 def _chunked(call: Callable[..., Any], *rows: Any) -> Any:

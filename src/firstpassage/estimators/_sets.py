@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from firstpassage import seeds
 from firstpassage.errors import DataError, ModelError
-from firstpassage.estimators import _latent
+from firstpassage.estimators import _deepset, _latent, _moments
 from firstpassage.estimators._moments import Encode
 from firstpassage.models import plain
 from firstpassage.models.model import Model
@@ -18,6 +18,7 @@ from firstpassage.models.model import Model
 if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed
 
+Features = Any  # ndarray (dataset, feature), or `Ragged` trials
 _GROUP = 512  # parameter sets that share a number of trials
 
 
@@ -29,9 +30,10 @@ class FreshSets:
     trials: tuple[int, int]
     encode: Encode
     seed: int
+    batch: int
 
-    def draw(self, n: int, *, purpose: str) -> tuple[np.ndarray, np.ndarray]:
-        """Simulate n sets: parameters on the real line (n, parameter), and features (n, feature)."""
+    def draw(self, n: int, *, purpose: str) -> tuple[np.ndarray, Features]:
+        """Simulate n sets: parameters on the real line (n, parameter), and features (n, feature) or trials."""
         rng = seeds.generator(self.seed, f"sizes: {purpose}")
         theta = self.model.prior(n, seed=seeds.derive(self.seed, f"prior: {purpose}"))
         latent, features = [], []
@@ -41,7 +43,11 @@ class FreshSets:
             latent.append(u)
             features.append(s)
         order = rng.permutation(n)
-        return np.concatenate(latent)[order], np.concatenate(features)[order]
+        if features[0].ndim == 2:
+            return np.concatenate(latent)[order], np.concatenate(features)[order]
+        sets = _deepset.merged(features, longest=self.trials[1])
+        order = _deepset.alike(order, sets.sizes, batch=self.batch, rng=rng)
+        return np.concatenate(latent)[order], sets[order]
 
     def _group(self, theta: Mapping[str, np.ndarray], *, trials: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Simulate one group with equally many trials."""
@@ -55,10 +61,10 @@ class TableSets:
     """Draw without replacement from sets that exist; a held-out tenth is for validation."""
 
     latent: np.ndarray
-    features: np.ndarray
+    features: Features
     seed: int
 
-    def draw(self, n: int, *, purpose: str) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, n: int, *, purpose: str) -> tuple[np.ndarray, Features]:
         """Choose n rows; the same purpose gives the same rows."""
         held_out = len(self.latent) // 10
         first, last = (0, held_out) if purpose == "validation" else (held_out, len(self.latent))
@@ -67,11 +73,11 @@ class TableSets:
         return self.latent[rows], self.features[rows]
 
 
-def repeated(feed: Feed, *, passes: int, seed: int) -> Feed:
+def repeated(feed: Feed, *, passes: int, seed: int, batch: int) -> Feed:
     """Use what is made for one epoch in `passes` epochs, each time in another order."""
-    kept: dict[str, dict[str, np.ndarray]] = {}
+    kept: dict[str, dict[str, Any]] = {}
 
-    def again(n: int, purpose: str) -> dict[str, np.ndarray]:
+    def again(n: int, purpose: str) -> dict[str, Any]:
         word, _, number = purpose.partition(" ")
         if passes == 1 or word != "epoch":
             return feed(n, purpose)
@@ -79,18 +85,38 @@ def repeated(feed: Feed, *, passes: int, seed: int) -> Feed:
         if made not in kept:
             kept.clear()
             kept[made] = feed(n, made)
-        order = seeds.generator(seed, f"order: {purpose}").permutation(n)
+        rng = seeds.generator(seed, f"order: {purpose}")
+        order = rng.permutation(n)
+        sets = kept[made]["summary_variables"]
+        if isinstance(sets, _deepset.Ragged):
+            order = _deepset.alike(order, sets.sizes, batch=batch, rng=rng)
         return {name: value[order] for name, value in kept[made].items()}
 
     return again
 
 
+def encoder(model: Model, *, trials: tuple[int, int], summary: str) -> Encode:
+    """Choose what a summary network takes of sets: fixed statistics, or for deep sets all trials."""
+    return _moments.encoder(model, trials=trials) if summary == "moments" else _all_trials
+
+
+def _all_trials(x: np.ndarray) -> np.ndarray:
+    """Take every column of every trial."""
+    return x.reshape(*x.shape[:2], -1).astype(np.float32)
+
+
 def source(
-    model: Model, simulations: Mapping[str, Any] | None, *, trials: tuple[int, int], encode: Encode, seed: int
+    model: Model,
+    simulations: Mapping[str, Any] | None,
+    *,
+    trials: tuple[int, int],
+    encode: Encode,
+    seed: int,
+    batch: int,
 ) -> FreshSets | TableSets:
     """Take a user's table of sets with equally many trials, or simulate."""
     if simulations is None:
-        return FreshSets(model=model, trials=trials, encode=encode, seed=seed)
+        return FreshSets(model=model, trials=trials, encode=encode, seed=seed, batch=batch)
     names = model.parameter_names
     variables = [name for name in simulations if name not in names]
     if any(name not in simulations for name in names) or not variables:
@@ -105,7 +131,23 @@ def source(
     theta = {name: rows[name] for name in names}
     if len(x) < 20:
         raise DataError(f"simulations must hold at least 20 sets; got {len(x)}.")
-    return TableSets(latent=on_line(model, theta, x), features=encode(x), seed=seed)
+    features: Features = encode(x)
+    if features.ndim == 3:
+        features = _deepset.merged([features], longest=x.shape[1])
+    return TableSets(latent=on_line(model, theta, x), features=features, seed=seed)
+
+
+def rows(features: Features) -> np.ndarray:
+    """Give what is to be scaled: fixed statistics by set, or trials."""
+    return features.trials if isinstance(features, _deepset.Ragged) else features
+
+
+def scaled(features: Features, scaling: np.ndarray) -> Features:
+    """Standardise fixed statistics, or let trials be standardised when they are padded."""
+    if isinstance(features, _deepset.Ragged):
+        return replace(features, scaling=scaling)
+    centre, spread = scaling
+    return ((features - centre) / spread).astype(np.float32)
 
 
 def on_line(model: Model, theta: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from firstpassage import seeds
 from firstpassage.errors import ModelError
-from firstpassage.estimators import _moments, _run
+from firstpassage.estimators import _run
 from firstpassage.models.model import Model
 
 if TYPE_CHECKING:
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed
     from firstpassage.estimators.posterior import Posterior
 
+SUMMARIES = ("moments", "deepset", "bayesflow")
+
 
 @dataclass(frozen=True)
 class NPE:
     """Set up neural posterior estimation; `fit` trains it.
 
-    Each set of trials is turned into statistics that do not depend on the order of the trials, a perceptron learns
+    Each set of trials is turned into numbers that do not depend on the order of the trials, a perceptron learns
     summaries from these, and a flow, given the summaries, is the posterior of the parameters on the real line.
 
     Parameters
@@ -33,12 +35,18 @@ class NPE:
         Supplies parameters and sets of trials. Never a density.
     trials : int or (int, int)
         Numbers of trials of the sets to train for: one, or the ends of a range.
+    summary : {"moments", "deepset", "bayesflow"}
+        Where those numbers come from: fixed statistics, fastest on a CPU; averages and maxima over trials of a small
+        perceptron, which is learned too and needs no statistics that suit the model; or BayesFlow's ``DeepSet`` with
+        its own settings, which cannot leave out trials and hence takes one number of trials only.
     flow : {"maf-spline", "maf", "spline", "affine", "mdn"}
         Masked autoregressive flow with splines or affine; BayesFlow's coupling flow; mixture of normals.
     layers : int
         Of the flow.
     flow_widths, widths : tuple of int
         Hidden widths of the flow's perceptrons, and of the summary network.
+    trial_widths : tuple of int
+        Hidden widths of the perceptron for single trials of ``summary="deepset"``; the last layer is pooled.
     summaries : int
         Number of learned summaries.
     bins, components : int
@@ -76,10 +84,12 @@ class NPE:
     model: Model
     _: KW_ONLY
     trials: int | tuple[int, int] = (20, 1000)
+    summary: Literal["moments", "deepset", "bayesflow"] = "moments"
     flow: Literal["maf-spline", "maf", "spline", "affine", "mdn"] = "maf-spline"
     layers: int = 3
     flow_widths: tuple[int, ...] = (128, 128)
     widths: tuple[int, ...] = (256, 256, 256)
+    trial_widths: tuple[int, ...] = (64, 64)
     summaries: int = 32
     bins: int = 8
     components: int = 8
@@ -100,7 +110,8 @@ class NPE:
         for name in ("layers", "summaries", "bins", "components", "passes"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
-        _run.sizes(self, "widths", "flow_widths")
+        _run.sizes(self, "widths", "flow_widths", "trial_widths")
+        _check_summary(self)
         from firstpassage.estimators import _flows
 
         _flows.check(self.flow)
@@ -173,35 +184,35 @@ class NPE:
         from firstpassage.estimators import _sets
 
         trials = _range(self.trials)
-        encode = _moments.encoder(self.model, trials=trials)
-        source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed)
+        encode = _sets.encoder(self.model, trials=trials, summary=self.summary)
+        source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed, batch=self.batch)
         _, features = source.draw(4096, purpose="features")
         estimator = self._estimator(features, seed)
-        centre, spread = estimator.scaling["features/set"]
+        scaling = estimator.scaling["features/set"]
 
-        def feed(n: int, purpose: str) -> dict[str, np.ndarray]:
+        def feed(n: int, purpose: str) -> dict[str, Any]:
             latent, raw = source.draw(n, purpose=purpose)
-            summary = ((raw - centre) / spread).astype(np.float32)
-            return {"inference_variables": latent.astype(np.float32), "summary_variables": summary}
+            return {"inference_variables": latent.astype(np.float32), "summary_variables": _sets.scaled(raw, scaling)}
 
-        return estimator, _sets.repeated(feed, passes=self.passes, seed=seed)
+        return estimator, _sets.repeated(feed, passes=self.passes, seed=seed, batch=self.batch)
 
-    def _estimator(self, features: np.ndarray, seed: int) -> AmortizedPosterior:
+    def _estimator(self, features: Any, seed: int) -> AmortizedPosterior:
         """Build BayesFlow's estimator, with weights drawn from the seed."""
-        from firstpassage.estimators import _amortized, _flows
+        from firstpassage.estimators import _amortized, _flows, _sets
 
-        size, statistics = len(self.model.parameters), features.shape[1]
+        size = len(self.model.parameters)
         estimator = _amortized.AmortizedPosterior(
             inference_network=_flows.layer(
                 self.flow, settings=self.settings(), seed=seeds.derive(seed, "flow weights"), size=size
             ),
-            summary_network=_amortized.MomentNetwork(
-                self.widths, self.summaries, activation=self.activation, seed=seeds.derive(seed, "summary weights")
+            summary_network=_amortized.network(
+                {**self.settings(), "summary": self.summary}, seed=seeds.derive(seed, "summary weights")
             ),
             standardize=None,
         )
-        estimator.scale_by(features)
-        estimator.build({"inference_variables": (1, size), "summary_variables": (1, statistics)})
+        estimator.scale_by(_sets.rows(features))
+        shape = _sets.scaled(features, estimator.scaling["features/set"])[:1].shape
+        estimator.build({"inference_variables": (1, size), "summary_variables": shape})
         return estimator
 
     def settings(self) -> dict[str, Any]:
@@ -210,9 +221,22 @@ class NPE:
         Returns
         -------
         dict
-            As JSON can hold it.
+            As JSON can hold it; what concerns other summaries than "moments" only where there is one.
         """
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
+        unused = {"moments": {"summary", "trial_widths"}, "bayesflow": {"trial_widths"}}.get(self.summary, set())
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
+
+
+def _check_summary(method: NPE) -> None:
+    """Refuse a summary that there is not, or that cannot be used with these trials."""
+    if method.summary not in SUMMARIES:
+        raise ModelError(f"summary must be one of {', '.join(SUMMARIES)}; got {method.summary!r}.")
+    low, high = _range(method.trials)
+    if method.summary == "bayesflow" and low != high:
+        raise ModelError(
+            f'summary="bayesflow" takes one number of trials, since BayesFlow\'s DeepSet cannot leave out trials; got '
+            f'trials={method.trials!r}. Pass trials={high}, or summary="deepset".'
+        )
 
 
 def _range(trials: Any) -> tuple[int, int]:

@@ -49,7 +49,8 @@ class Posterior:
     simulate : callable
         ``simulate(theta, rng) -> (n, column)`` array: one simulated trial for each row of `theta`.
     encode : callable
-        ``encode(x) -> (dataset, feature)``: the fixed statistics of sets x (dataset, trial, column).
+        ``encode(x)``: what the summary network takes of sets x (dataset, trial, column): fixed statistics
+        (dataset, feature), or the trials as they are.
     log_prior : callable
         ``log_prior(theta) -> (n,)``: the prior that it was trained with.
     exact : Likelihood, optional
@@ -190,7 +191,7 @@ class Posterior:
         for n in {len(one) for one in x}:
             rows = [i for i, one in enumerate(x) if len(one) == n]
             features |= dict(zip(rows, self.encode(np.stack([x[i] for i in rows])), strict=True))
-        return self._network.summarise(np.stack([features[i] for i in range(len(x))]))
+        return self._network.summarise([features[i] for i in range(len(x))])
 
     def log_prob(self, theta: Mapping[str, Any], data: Any) -> np.ndarray:
         """Evaluate the log density of the posterior of one subject.
@@ -351,12 +352,13 @@ def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
     Posterior
         Ready to sample.
     """
-    from firstpassage.estimators import _assemble, _moments
+    from firstpassage.estimators import _assemble, _sets
 
     schema, (low, high) = plain.schema(model), card["settings"]["trials"]
     return Posterior(
         model=model.name, trial=schema.trial, parameters=model.parameters, columns=schema.columns, trials=(low, high),
         read=schema.read, limits=schema.limits, simulate=partial(_assemble.simulate_rows, model),
-        encode=_moments.encoder(model, trials=(low, high)), log_prior=model.log_prior, exact=model.exact,
+        encode=_sets.encoder(model, trials=(low, high), summary=card["settings"].get("summary", "moments")),
+        log_prior=model.log_prior, exact=model.exact,
         card=dict(card), arrays=dict(arrays),
     )  # fmt: skip

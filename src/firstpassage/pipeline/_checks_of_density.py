@@ -123,7 +123,8 @@ def misspecification(subject: Subject) -> list[Item]:
 def _lapses(subject: Subject, asked: str) -> Item:
     """Test clean data sets, and the same ones with lapses, by the estimator and by the exact likelihood."""
     number, seed = subject.effort.lapsed, subject.derived("misspecification")
-    clean = subject.data_sets(number, trials=subject.usual(), purpose="misspecification")
+    trials = subject.usual() if subject.amortized else subject.effort.trials
+    clean = subject.data_sets(number, trials=trials, purpose="misspecification")
     spoil = _recipes.LAPSES[subject.model.name]
     lapsed = [spoil(x, seed=seed + i) for i, x in enumerate(clean)]
     testers = {"estimator": subject.result} | ({"exact": subject.model.exact} if subject.model.exact else {})
@@ -136,7 +137,7 @@ def _lapses(subject: Subject, asked: str) -> Item:
     ok = alarms <= FALSE_ALARMS + slack and power >= POWER * rates.get("exact", [0.0, 0.9])[1] - slack
     return Item(
         name="misspecification", question=asked, ok=ok, numbers={"false_alarms_and_power": rates},
-        words=f"{words}, false alarms {alarms:.1%} (limit {FALSE_ALARMS:.0%}), {subject.usual()} trials.",
+        words=f"{words}, false alarms {alarms:.1%} (limit {FALSE_ALARMS:.0%}), {trials} trials.",
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Ask = Callable[[], list[Item]]
 UNUSUAL = 0.04  # share of statistics with p outside .01 to .99; 2 % are expected
+_STEPS, _LONG = 1000, 500  # of warm-up and kept, by each of four chains; half of them from so many trials on
 RATIO = 1.1  # largest error of recovery, relative to that of the exact likelihood
 
 
@@ -37,7 +38,7 @@ class Effort:
     amortized : int
         The same for an amortized posterior.
     trials : int
-        Of each data set that is calibrated or checked.
+        Of each data set that is checked, and calibrated by an amortized posterior; by MCMC half as many.
     compared : mapping of int to int
         Data sets for each number of trials that are compared with the exact posterior.
     predicted : int
@@ -61,12 +62,12 @@ class Effort:
 
 
 FAST = Effort(
-    calibrated=40, amortized=300, trials=100, compared={50: 4, 200: 4, 1000: 2}, predicted=20, corrected=40, lapsed=25,
+    calibrated=40, amortized=300, trials=200, compared={50: 4, 200: 4, 1000: 2}, predicted=20, corrected=40, lapsed=20,
     densities=20,
 )  # fmt: skip
 FULL = Effort(
     calibrated=300, amortized=1000, trials=200, compared={50: 20, 200: 20, 1000: 20}, predicted=200, corrected=200,
-    lapsed=300, densities=50,
+    lapsed=200, densities=50,
 )  # fmt: skip
 
 
@@ -104,7 +105,7 @@ class Subject:
     def usual(self) -> int:
         """Choose the number of trials of what is not asked at several."""
         if isinstance(self.result, Likelihood):
-            return self.effort.trials
+            return self.effort.trials // 2
         low, high = self.result.trials
         return min(max(self.effort.trials, low), high)
 
@@ -233,8 +234,9 @@ def _against_exact(subject: Subject, *, n: int) -> list[Item]:
         return [Item(name=name, question=asked, ok=None, words=words, numbers={})]
     prior = None if subject.amortized else _recipes.reference(subject.model)
     data = subject.data_sets(subject.effort.compared.get(n, 6), trials=n, purpose=name, prior=prior)
+    steps = _STEPS if n < _LONG else _STEPS // 2
     found = diagnostics.compare(
-        subject.result, exact, data, seed=subject.derived(name), prior=prior,
+        subject.result, exact, data, seed=subject.derived(name), prior=prior, draws=steps, tune=steps,
         limits=_recipes.limits(subject.result.kind, n),
     )  # fmt: skip
     return [
