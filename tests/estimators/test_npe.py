@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import firstpassage as fp
-from firstpassage.estimators import _flows, _latent, _sets
+from firstpassage.estimators import _deepset, _flows, _latent, _sets
 
 SMALL = {"layers": 1, "flow_widths": (16,), "widths": (32, 32), "summaries": 8, "bins": 4}
 QUICK = {"epoch_pairs": 8192, "validation": 1024, "batch": 256}
@@ -171,6 +171,76 @@ def test_saved_and_loaded(known, tmp_path):
     assert loaded.card["pairs"] == 196_608 and loaded.trials == (10, 40)
 
 
+@pytest.fixture(scope="module")
+def deep():
+    """A deep set: sets of 10 to 20 trials are padded to 16 or 20."""
+    settings = fp.NPE(
+        _shift(), trials=(10, 20), summary="deepset", trial_widths=(16, 16), **SMALL, batch=128, epoch_pairs=2048,
+        validation=256,
+    )  # fmt: skip
+    return settings.fit(budget=32_768, seed=3)
+
+
+def test_a_deep_set_finds_the_mean_of_a_normal(deep):
+    """From raw trials, without being told any statistic."""
+    data = [np.random.default_rng(i).normal(0.2 * i - 1, 2.0, 10 + i) for i in range(10)]
+    draws = deep.sample([{"x": x} for x in data], draws=500, seed=1)["posterior"]["mu"].values[0]
+    sd = 2.0 / np.sqrt([len(x) for x in data])
+    assert np.abs((draws.mean(0) - [x.mean() for x in data]) / sd).mean() < 0.3
+
+
+def test_a_deep_set_knows_neither_order_nor_padding_nor_company(deep):
+    rng = np.random.default_rng(1)
+    sets = [rng.normal(0, 2, (n, 1)) for n in (12, 20, 16, 10)]
+    summaries = deep.summaries(sets)
+    np.testing.assert_allclose(deep.summaries([rng.permutation(x) for x in sets]), summaries, atol=1e-5)
+    np.testing.assert_allclose(deep.summaries(sets[:1]), summaries[:1], atol=1e-6)
+    together = _deepset.ragged(sets, longest=20, scaling=deep.arrays["features/set"])
+    narrow, wide = (
+        np.asarray(
+            _deepset.summaries(deep.arrays, together[:1] if n == 16 else together.padded(n)[:1], activation="silu")
+        )
+        for n in (16, 40)
+    )
+    np.testing.assert_allclose(narrow, wide, atol=1e-5)
+
+
+def test_a_deep_set_is_saved_and_loaded(deep, tmp_path):
+    fp.save(deep, tmp_path / "deep")
+    loaded = fp.load(tmp_path / "deep", model=_shift())
+    data = [{"x": np.arange(10.0)}, {"x": np.arange(20.0)}]
+    mine, theirs = (p.sample(data, draws=20, seed=1)["posterior"]["mu"].values for p in (deep, loaded))
+    np.testing.assert_array_equal(mine, theirs)
+    assert loaded.card["settings"]["summary"] == "deepset"
+
+
+@pytest.mark.slow
+def test_the_deep_set_of_bayesflow_is_trained_from_its_seed_and_loaded(tmp_path):
+    settings = fp.NPE(_shift(), trials=6, summary="bayesflow", **SMALL, batch=64, epoch_pairs=256, validation=64)
+    learned, again = (settings.fit(budget=256, seed=1) for _ in range(2))
+    assert all(np.array_equal(learned.arrays[name], again.arrays[name]) for name in learned.arrays)
+    sets = [np.random.default_rng(i).normal(size=(6, 1)) for i in range(3)]
+    summaries = learned.summaries(sets)
+    np.testing.assert_allclose(learned.summaries([x[::-1] for x in sets]), summaries, atol=1e-4)
+    fp.save(learned, tmp_path / "deep")
+    np.testing.assert_array_equal(fp.load(tmp_path / "deep", model=_shift()).summaries(sets), summaries)
+
+
+def test_batches_hold_sets_of_one_padded_width():
+    rng = np.random.default_rng(1)
+    sizes = np.repeat([_sets._size((20, 1000), rng) for _ in range(64)], 64)
+    order = _deepset.alike(rng.permutation(len(sizes)), sizes, batch=128, rng=rng)
+    assert sorted(order) == list(range(len(sizes)))
+    widths = np.array([_deepset.width(int(n), 1000) for n in sizes[order]]).reshape(-1, 128)
+    mixed = (widths != widths[:, :1]).any(axis=1)
+    assert mixed.sum() <= 5 and set(np.unique(widths)) <= {32, 64, 128, 256, 512, 1000}
+
+
+def test_settings_of_the_moments_are_those_of_older_bundles():
+    assert not {"summary", "trial_widths"} & set(fp.NPE(fp.ddm()).settings())
+    assert fp.NPE(fp.ddm(), summary="deepset").settings()["trial_widths"] == (64, 64)
+
+
 class CutError(Exception):
     """Stands for a kill."""
 
@@ -220,6 +290,9 @@ def test_sets_have_all_sizes_of_the_range():
         ({"passes": 1.5}, "passes must be"),
         ({"widths": (0,)}, "widths must be"),
         ({"learning_rate": 0}, "learning_rate must be"),
+        ({"summary": "transformer"}, "summary must be one of"),
+        ({"summary": "bayesflow"}, "takes one number of trials"),
+        ({"trial_widths": (0,)}, "trial_widths must be"),
     ],
 )
 def test_bad_settings_are_refused(change, message):

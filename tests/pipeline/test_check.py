@@ -12,7 +12,8 @@ from firstpassage.pipeline import _check, _items, _recipes
 from firstpassage.pipeline._audit import Audit, Item
 
 TINY = _items.Effort(
-    calibrated=24, amortized=200, trials=40, compared={40: 2}, predicted=10, corrected=8, lapsed=4, densities=5
+    calibrated=24, amortized=200, trials=40, compared={40: 2}, predicted=10, corrected=8, lapsed=4, densities=5,
+    steps=200,
 )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def two_sample(draws: Any, exact: Any, *, seed: int, size: int = 2000) -> float:
     state = seeds.derive(seed, "two-sample test") % 2**31
     width = 10 * both.shape[1]
     # With few draws the part that decides when to stop early is too small to learn anything from.
-    training = {"max_iter": 300, "early_stopping": n >= _MANY, "n_iter_no_change": 20, "learning_rate_init": 3e-3}
+    training = {"max_iter": 150, "early_stopping": n >= _MANY, "n_iter_no_change": 10, "learning_rate_init": 5e-3}
     classifier = MLPClassifier((width, width), random_state=state, **training)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=state)
     with warnings.catch_warnings():

@@ -22,7 +22,6 @@ CERTIFIED = 0.95  # share of data sets of the model whose correction must be cer
 FALSE_ALARMS = 0.07
 BEYOND = 0.05  # sd of the posterior that corrected means may be farther off than exact ones from exact ones
 _TRUSTED = 0.7  # Pareto k
-_DRAWS = 2000  # of each of four chains
 _MANY = 100  # data sets from which shares are taken as they are
 POWER = 0.9  # of that of the test with the exact likelihood
 
@@ -107,7 +106,12 @@ def _corrected_against_exact(subject: Subject) -> diagnostics.Comparison:
     corrected: Any = _Corrected(subject.result, subject.result.kind, subject.result.parameter_names)
     exact: Any = subject.model.exact
     return diagnostics.compare(
-        corrected, exact, data, seed=subject.derived("corrected"), draws=_DRAWS, limits=_recipes.limits("npe", n)
+        corrected,
+        exact,
+        data,
+        seed=subject.derived("corrected"),
+        draws=2 * subject.effort.steps,
+        limits=_recipes.limits("npe", n),
     )
 
 

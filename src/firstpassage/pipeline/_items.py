@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Ask = Callable[[], list[Item]]
 UNUSUAL = 0.04  # share of statistics with p outside .01 to .99; 2 % are expected
-_STEPS, _LONG = 1000, 500  # of warm-up and kept, by each of four chains; half of them from so many trials on
+_LONG = 500  # trials from which on the chains of a comparison are half as long
 RATIO = 1.1  # largest error of recovery, relative to that of the exact likelihood
 
 
@@ -49,6 +49,8 @@ class Effort:
         Clean ones and ones with lapses, for misspecification.
     densities : int
         Parameter draws for the mass of a likelihood.
+    steps : int
+        Of warm-up and of kept draws, for each of the four chains of a comparison; half of them for long data sets.
     """
 
     calibrated: int
@@ -59,15 +61,16 @@ class Effort:
     corrected: int
     lapsed: int
     densities: int
+    steps: int
 
 
 FAST = Effort(
-    calibrated=40, amortized=300, trials=200, compared={50: 4, 200: 4, 1000: 2}, predicted=20, corrected=40, lapsed=20,
-    densities=20,
+    calibrated=24, amortized=300, trials=100, compared={50: 3, 200: 3, 1000: 2}, predicted=12, corrected=30, lapsed=16,
+    densities=20, steps=500,
 )  # fmt: skip
 FULL = Effort(
     calibrated=300, amortized=1000, trials=200, compared={50: 20, 200: 20, 1000: 20}, predicted=200, corrected=200,
-    lapsed=200, densities=50,
+    lapsed=200, densities=50, steps=1000,
 )  # fmt: skip
 
 
@@ -234,7 +237,7 @@ def _against_exact(subject: Subject, *, n: int) -> list[Item]:
         return [Item(name=name, question=asked, ok=None, words=words, numbers={})]
     prior = None if subject.amortized else _recipes.reference(subject.model)
     data = subject.data_sets(subject.effort.compared.get(n, 6), trials=n, purpose=name, prior=prior)
-    steps = _STEPS if n < _LONG else _STEPS // 2
+    steps = subject.effort.steps if n < _LONG else subject.effort.steps // 2
     found = diagnostics.compare(
         subject.result, exact, data, seed=subject.derived(name), prior=prior, draws=steps, tune=steps,
         limits=_recipes.limits(subject.result.kind, n),

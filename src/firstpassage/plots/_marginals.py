@@ -68,7 +68,7 @@ def marginals(
                 panel.axvline(truth[parameter.name], color=_style.TRUTH, linewidth=1.2, label="truth")
         panels[0].set_ylabel("posterior density")
         above = {"loc": "lower right", "bbox_to_anchor": (1.02, 1.0), "borderpad": 0.0}
-        panels[-1].legend(ncols=3, handlelength=1.4, columnspacing=1.0, **above)
+        panels[-1].legend(ncols=4, handlelength=1.4, columnspacing=1.0, **above)
     return panels
 
 
