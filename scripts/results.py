@@ -44,13 +44,13 @@ def accuracy() -> str:
     """Tabulate the audits of the shipped estimators."""
     audits = {kind: json.loads((SHELF / f"ddm-{kind}-audit.json").read_text()) for kind in KINDS}
     lines = [
-        "The shipped estimators of the drift-diffusion model against the exact likelihood: 20 data sets for each",
-        "number of trials, shifts of the posterior mean in exact posterior standard deviations, C2ST the accuracy of",
-        "a classifier that is to tell the two posteriors apart (.5: it cannot). NRE and NLE under the reference",
+        "The shipped estimators of the drift-diffusion model against the exact likelihood, on data sets simulated from",
+        "the reference priors: shifts of the posterior mean in exact posterior standard deviations, C2ST the accuracy",
+        "of a classifier that is to tell the two posteriors apart (.5: it cannot). NRE and NLE under the reference",
         "priors, NPE under the uniform prior that it was trained with; the floor is a second exact run.",
         "",
-        "| estimator | trials | mean shift (floor) | worst shift | sd ratio | C2ST (floor) |",
-        "|---|---|---|---|---|---|",
+        "| estimator | trials | data sets | mean shift (floor) | worst shift | sd ratio | C2ST (floor) |",
+        "|---|---|---|---|---|---|---|",
         *(row for kind, audit in audits.items() for row in _rows(kind, audit)),
         "",
         "Training and calibration (`firstpassage check`; each card lies beside its bundle, in",
@@ -73,7 +73,8 @@ def _rows(kind: str, audit: dict[str, Any]) -> list[str]:
             ours, floor = item["numbers"]["learned"], item["numbers"]["floor"]
             size = name.removeprefix("exact n=")
             rows.append(
-                f"| {NAMES[kind]} | {size} | {ours['shift_mean']:.3f} ({floor['shift_mean']:.3f}) "
+                f"| {NAMES[kind]} | {size} | {len(item['numbers']['trials'])} "
+                f"| {ours['shift_mean']:.3f} ({floor['shift_mean']:.3f}) "
                 f"| {ours['shift_worst']:.2f} | {ours['sd_ratio_mean']:.3f} "
                 f"| {ours['c2st_mean']:.3f} ({floor['c2st_mean']:.3f}) |"
             )
@@ -91,7 +92,7 @@ def _training(kind: str, audit: dict[str, Any]) -> str:
     passed = sum(item["state"] == "passed" for item in audit["items"].values())
     return (
         f"| {NAMES[kind]} | {card['pairs'] / 1e6:.0f} million simulated {what} | {card['cpu_seconds'] / 60:.0f} "
-        f"| {', '.join(shares)} | {passed} of {len(audit['items'])} items passed |"
+        f"| {', '.join(shares)} | {'short: ' if audit['fast'] else ''}{passed} of {len(audit['items'])} items passed |"
     )
 
 

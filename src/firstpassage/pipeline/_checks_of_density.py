@@ -102,7 +102,8 @@ class _Corrected:
 def _corrected_against_exact(subject: Subject) -> diagnostics.Comparison:
     """Compare corrected draws with exact ones, with thousands of effective draws on both sides."""
     n = subject.usual()
-    data = subject.data_sets(subject.effort.compared.get(n, 4), trials=n, purpose=f"exact n={n}")
+    usual = _recipes.reference(subject.model)
+    data = subject.data_sets(subject.effort.compared.get(n, 4), trials=n, purpose=f"exact n={n}", prior=usual)
     corrected: Any = _Corrected(subject.result, subject.result.kind, subject.result.parameter_names)
     exact: Any = subject.model.exact
     return diagnostics.compare(
@@ -110,7 +111,7 @@ def _corrected_against_exact(subject: Subject) -> diagnostics.Comparison:
         exact,
         data,
         seed=subject.derived("corrected"),
-        draws=2 * subject.effort.steps,
+        draws=3 * subject.effort.steps // 2,
         limits=_recipes.limits("npe", n),
     )
 

@@ -136,7 +136,8 @@ class Subject:
         n = self.usual()
         if self.model.exact is None:
             return None
-        same: dict[str, Any] = {"datasets": self.effort.calibrated, "trials": n, "seed": self.derived(f"runs {n}")}
+        number = self.effort.calibrated // 3 if self.amortized else self.effort.calibrated
+        same: dict[str, Any] = {"datasets": max(number, 20), "trials": n, "seed": self.derived(f"runs {n}")}
         ours = diagnostics.simulated(self.result, self.model, **same) if self.amortized else self.runs[n]
         return ours, diagnostics.simulated(self.model.exact, self.model, **same)
 
@@ -235,8 +236,9 @@ def _against_exact(subject: Subject, *, n: int) -> list[Item]:
     if exact is None:
         words = f"{subject.model.name} has no exact likelihood."
         return [Item(name=name, question=asked, ok=None, words=words, numbers={})]
-    prior = None if subject.amortized else _recipes.reference(subject.model)
-    data = subject.data_sets(subject.effort.compared.get(n, 6), trials=n, purpose=name, prior=prior)
+    usual = _recipes.reference(subject.model)
+    prior = None if subject.amortized else usual
+    data = subject.data_sets(subject.effort.compared.get(n, 6), trials=n, purpose=name, prior=usual)
     steps = subject.effort.steps if n < _LONG else subject.effort.steps // 2
     found = diagnostics.compare(
         subject.result, exact, data, seed=subject.derived(name), prior=prior, draws=steps, tune=steps,
