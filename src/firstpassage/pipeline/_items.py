@@ -65,7 +65,7 @@ class Effort:
 
 
 FAST = Effort(
-    calibrated=24, amortized=300, trials=100, compared={50: 3, 200: 3, 1000: 2}, predicted=12, corrected=30, lapsed=16,
+    calibrated=24, amortized=1000, trials=100, compared={50: 3, 200: 3, 1000: 2}, predicted=12, corrected=100, lapsed=16,
     densities=20, steps=500,
 )  # fmt: skip
 FULL = Effort(
