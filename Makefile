@@ -1,6 +1,6 @@
 PYTHON_ENV := .venv/bin/python
-# Two processes: make test PYTEST_ARGS="-n 2 --dist loadfile"
-PYTEST_ARGS ?=
+# In two processes, each with whole files; one process: make test PYTEST_ARGS=
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 ESTIMATORS ?= ddm-npe ddm-nle ddm-nre

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from firstpassage.estimators.posterior import Posterior
 
+_IMPOSSIBLE = 1e3  # nats; stands for a trial that one likelihood excludes and the other does not
 _POINTS = 200  # exact posterior draws at which log densities are compared
 
 
@@ -277,7 +278,7 @@ def _errors(
         with jax.enable_x64():
             ours, theirs = (np.asarray(_values(lik)(padded, points))[:, : len(one)] for lik in (learned, exact))
         with np.errstate(invalid="ignore"):
-            error = np.nan_to_num(ours - theirs, posinf=0.0, neginf=0.0)
+            error = np.nan_to_num(ours - theirs, nan=0.0, posinf=_IMPOSSIBLE, neginf=-_IMPOSSIBLE)
         summed.append(error.sum(axis=1).std())
         if learned.kind == "nre":
             error = error - error.mean(axis=0)

@@ -65,8 +65,8 @@ class Effort:
 
 
 FAST = Effort(
-    calibrated=24, amortized=1000, trials=100, compared={50: 3, 200: 3, 1000: 2}, predicted=12, corrected=100, lapsed=16,
-    densities=20, steps=500,
+    calibrated=24, amortized=1000, trials=100, compared={50: 3, 200: 3, 1000: 2}, predicted=12, corrected=100,
+    lapsed=16, densities=20, steps=500,
 )  # fmt: skip
 FULL = Effort(
     calibrated=300, amortized=1000, trials=200, compared={50: 20, 200: 20, 1000: 20}, predicted=200, corrected=200,
