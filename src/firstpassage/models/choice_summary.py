@@ -17,9 +17,7 @@ _ORDER = np.array([1, 2, 4, 9, 19])  # places after the fastest response
 _KNOTS = np.linspace(-5.0, 2.5, 16)  # of the histograms: log of time over mean time
 _WHOLE = 9  # numbers of the set as a whole
 _MOMENTS = 5  # by response
-COUNT = (
-    _WHOLE + len(_ORDER) + len(_QUANTILES) + 2 * (_MOMENTS + len(_QUANTILES) + len(_KNOTS))
-)  # features in all
+COUNT = _WHOLE + len(_ORDER) + len(_QUANTILES) + 2 * (_MOMENTS + len(_QUANTILES) + len(_KNOTS))  # features in all
 
 
 def summary(x: np.ndarray) -> np.ndarray:
