@@ -234,8 +234,8 @@ def test_a_bundle_keeps_its_box(settings, tmp_path):
 
 
 def test_what_is_not_shipped_is_named():
-    with pytest.raises(fp.ArtefactError, match="no 'npe' estimator of 'ddm' is shipped"):
-        fp.pretrained("ddm", "npe")
+    with pytest.raises(fp.ArtefactError, match="no 'snpe' estimator of 'ddm' is shipped"):
+        fp.pretrained("ddm", "snpe")
 
 
 def test_a_full_disk_leaves_the_old_bundle(learned, saved, monkeypatch):
