@@ -26,7 +26,7 @@ MEANINGS = {
     }
 }
 
-_REFERENCE = {"ddm": reference_priors}  # the published workflow's
+REFERENCE = {"ddm": reference_priors}  # the published workflow's
 
 
 def find(
@@ -112,6 +112,6 @@ def priors(model: Model, name: str) -> dict[str, Any] | None:
         raise ModelError(f"there is no prior {name!r}; the priors are {', '.join(PRIORS)}.")
     if name == "box":
         return None
-    if model.name not in _REFERENCE:
+    if model.name not in REFERENCE:
         raise ModelError(f"{model.name} has no reference priors. Use --prior box.")
-    return _REFERENCE[model.name]()
+    return REFERENCE[model.name]()

@@ -10,10 +10,10 @@ import numpy as np
 
 from firstpassage import diagnostics, seeds
 from firstpassage.likelihood import Likelihood
-from firstpassage.models.ddm import PARAMETERS, reference_priors
+from firstpassage.models.ddm import PARAMETERS
 from firstpassage.models.model import Model
+from firstpassage.pipeline import _catalogue
 
-REFERENCE: dict[str, Callable[[], dict[str, Any]]] = {"ddm": reference_priors}  # of the published workflow
 _LAPSE, _LONGEST = 0.15, 5.0  # share of trials, and s
 _NODES, _LATEST = 4000, 400.0  # of the quadrature over the decision time, and s
 
@@ -31,13 +31,13 @@ _LIMITS = {
 def reference(model: Model) -> dict[str, Any] | None:
     """Give the informed priors of a model on its usual box; None where there are none."""
     usual = tuple(p.bounds for p in model.parameters) == tuple(p.bounds for p in PARAMETERS)
-    return _priors(model.name) if model.name in REFERENCE and usual else None
+    return _priors(model.name) if model.name in _catalogue.REFERENCE and usual else None
 
 
 @cache
 def _priors(name: str) -> dict[str, Any]:
     """Make the priors once: programs of NUTS are compiled for these very objects."""
-    return REFERENCE[name]()
+    return _catalogue.REFERENCE[name]()
 
 
 def limits(kind: str, trials: int) -> diagnostics.Limits:
