@@ -40,9 +40,9 @@ RECIPES = {
     ),
     "ddm-npe": Recipe(
         make=lambda: fp.NPE(
-            fp.ddm(), trials=(20, 1000), epoch_pairs=131_072, validation=16_384, average=0.9995, patience=None
+            fp.ddm(), trials=(20, 1000), passes=4, epoch_pairs=131_072, validation=16_384, average=0.9995, patience=None
         ),
-        budget=10_000_000,  # sets of 20 to 1,000 trials, each used in three passes
+        budget=20_000_000,  # sets of 20 to 1,000 trials, each used in four passes
     ),
 }
 
