@@ -7,14 +7,14 @@ and data are arguments of the program, so that many data sets share one compilat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage import _subjects, seeds
+from firstpassage import seeds
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -73,21 +73,17 @@ def run(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], setti
     return Result(theta={name: theta[..., i] for i, name in enumerate(names)}, statistics=stats)
 
 
-def as_datatree(
-    result: Result, *, columns: tuple[str, ...], x: np.ndarray | Sequence[np.ndarray], attributes: Mapping[str, str]
-) -> xr.DataTree:
-    """Put draws, statistics and data (of one data set, or a sequence of many) into the tree that ArviZ reads."""
+def as_datatree(result: Result, *, observed: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> xr.DataTree:
+    """Put draws, statistics and data (of one data set, or of many) into the tree that ArviZ reads."""
     import arviz_base
 
-    if isinstance(x, np.ndarray):
-        across, observed = [], {name: x.reshape(len(x), -1)[:, i] for i, name in enumerate(columns)}
-    else:
-        across, observed = ["dataset"], _subjects.observed(x, columns)
-    coords = {name: np.arange(n) for name, n in zip((*across, "trial"), observed[columns[0]].shape, strict=True)}
+    shape = next(iter(observed.values())).shape
+    across = ["dataset"][: len(shape) - 1]
+    coords = {name: np.arange(n) for name, n in zip((*across, "trial"), shape, strict=True)}
     tree = arviz_base.from_dict(
-        {"posterior": result.theta, "sample_stats": result.statistics, "observed_data": observed},
+        {"posterior": result.theta, "sample_stats": result.statistics, "observed_data": dict(observed)},
         coords=coords,
-        dims={name: [*across, "trial"] for name in columns}
+        dims={name: [*across, "trial"] for name in observed}
         | {name: across for name in (*result.theta, *result.statistics)},
     )
     tree.attrs.update(attributes)

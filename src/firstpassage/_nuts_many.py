@@ -80,12 +80,11 @@ def _keys(seed: int, *, data_sets: int, chains: int) -> jax.Array:
 
 
 def _groups(x: Sequence[np.ndarray], boxes: np.ndarray, keys: jax.Array) -> list[_Group]:
-    """Group the data sets by their padded size."""
+    """Group the data sets by their padded shape."""
     padded = [_nuts.pad(one) for one in x]
-    sizes = np.array([len(weight) for _, weight in padded])
     groups = []
-    for size in np.unique(sizes):
-        numbers = np.flatnonzero(sizes == size)
+    for shape in sorted({data.shape for data, _ in padded}):
+        numbers = np.array([i for i, (data, _) in enumerate(padded) if data.shape == shape])
         data, weight = (np.stack([padded[i][part] for i in numbers]).astype(np.float64) for part in (0, 1))
         groups.append(_Group(numbers=numbers, x=data, weight=weight, box=boxes[numbers], keys=keys[numbers]))
     return groups

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from firstpassage import _nuts, _nuts_many, _subjects
+from firstpassage import _nuts, _sampling, _subjects, _values
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from firstpassage.models.parameter import Parameter
 
+Method = Literal["auto", "nuts", "importance"]
 Kind = Literal["exact", "approximate", "nle", "nre"]
 Precision = Literal["float32", "float64"]
 
@@ -54,6 +55,15 @@ class Likelihood:
     simulate : callable, optional
         ``simulate(theta, rng) -> (n, column)`` array: one simulated trial for each row of `theta`, a dict of
         (n,) arrays; for predictive sampling.
+    describe : callable, optional
+        ``describe(x) -> {name: (trial,)}``: what to list of every trial, where `columns` do not name the columns of x.
+    table : callable, optional
+        ``table(data) -> DataFrame``, for `trials`, where a trial is more than a row of the data.
+    approximation : Likelihood, optional
+        A quick approximation of the same density, from whose posterior draws are weighed by this one.
+    sums : callable, optional
+        ``sums(x, theta) -> (draw,)``: a quicker way to sum the log density over the trials for many parameter sets,
+        a dict of (draw,) arrays inside the box.
     precision : {"float64", "float32"}
         In which the density is computed. Sums over trials are always made in the caller's precision.
     card : mapping, optional
@@ -78,6 +88,10 @@ class Likelihood:
     density: Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array]
     limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None = None
     simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
+    describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
+    table: Callable[[Any], pd.DataFrame] | None = None
+    approximation: Likelihood | None = None
+    sums: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
     precision: Precision = "float64"
     card: Mapping[str, Any] | None = None
     arrays: Mapping[str, np.ndarray] | None = None
@@ -156,6 +170,40 @@ class Likelihood:
         with jax.enable_x64():
             return np.asarray(self._compiled(x, values), dtype=np.float64)
 
+    def summed(self, x: np.ndarray, theta: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Sum the log density over all trials, for many parameter sets.
+
+        Parameters
+        ----------
+        x : ndarray, shape (trial, ...)
+            What `read` returns.
+        theta : mapping of str to ndarray, shape (draw,)
+            Every parameter by its name, inside the box.
+
+        Returns
+        -------
+        ndarray, shape (draw,), float64
+            Nats.
+        """
+        import jax
+
+        if self.sums is not None:
+            return self.sums(x, theta)
+        padded, weight = _nuts.pad(x)
+        with jax.enable_x64():
+            return np.asarray(self._compiled_sum(padded, weight, dict(theta)), dtype=np.float64)
+
+    @cached_property
+    def _compiled_sum(self) -> Callable[..., jax.Array]:
+        """Hold the compiled sum over weighted trials, for many parameter sets."""
+        import jax
+        import jax.numpy as jnp
+
+        def one(x: jax.Array, weight: jax.Array, theta: Mapping[str, jax.Array]) -> jax.Array:
+            return jnp.sum(jnp.where(weight > 0, self.function(x, theta), 0.0))
+
+        return jax.jit(lambda x, weight, theta: jax.lax.map(lambda row: one(x, weight, row), theta, batch_size=256))
+
     def values(self, theta: Mapping[str, Any], *, trials: int) -> dict[str, np.ndarray]:
         """Check parameter values: every name once, each a scalar or one value per trial.
 
@@ -179,7 +227,7 @@ class Likelihood:
             If a name is unknown or missing.
         """
         self.check_names(theta)
-        return {name: _value(name, theta[name], trials=trials) for name in self.parameter_names}
+        return {name: _values.value(name, theta[name], trials=trials) for name in self.parameter_names}
 
     def check_names(self, names: Any) -> None:
         """Raise unless `names` are exactly the names of the parameters, in any order.
@@ -194,14 +242,7 @@ class Likelihood:
         ModelError
             If one is unknown or missing.
         """
-        given, wanted = set(names), set(self.parameter_names)
-        wrong = [f"unknown {sorted(given - wanted)}"] if given - wanted else []
-        wrong += [f"missing {sorted(wanted - given)}"] if wanted - given else []
-        if wrong:
-            raise ModelError(
-                f"{self.model} takes the parameters {', '.join(self.parameter_names)}; got {', '.join(sorted(given))}: "
-                f"{' and '.join(wrong)}. Give each by its name, once."
-            )
+        _values.check_names(self.model, self.parameter_names, names)
 
     def trials(self, data: Any) -> pd.DataFrame:
         """List the trials in the order of `log_prob`, so that regressors can be matched to them.
@@ -223,6 +264,8 @@ class Likelihood:
         """
         import pandas as pd
 
+        if self.table is not None:
+            return self.table(data)
         x = self.read(data)
         index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(x), name="trial")
         return pd.DataFrame(x.reshape(len(x), -1), columns=list(self.columns), index=index)
@@ -264,9 +307,9 @@ class Likelihood:
         chains: int = 4,
         seed: int,
         prior: Mapping[str, Any] | None = None,
-        method: Literal["auto", "nuts"] = "auto",
+        method: Method = "auto",
     ) -> xr.DataTree:
-        """Draw from the posterior of one subject, or of each of many, by NUTS in one compiled JAX program.
+        """Draw from the posterior of one subject, or of each of many, in compiled JAX programs.
 
         Parameters
         ----------
@@ -280,15 +323,17 @@ class Likelihood:
         prior : mapping of str to distribution, optional
             NumPyro distributions, or objects with a JAX ``log_prob``, which replace the model's own priors for
             the parameters named. All priors are cut to the box.
-        method : {"auto", "nuts"}
-            ``"auto"`` is NUTS here.
+        method : {"auto", "nuts", "importance"}
+            NUTS; or, for likelihoods with a quick approximation, draws of the approximate posterior weighed by this
+            likelihood. ``"auto"`` is the latter where it can be trusted (Pareto k up to .7), NUTS otherwise.
 
         Returns
         -------
         xarray.DataTree
-            Groups posterior, sample_stats (diverging, lp, energy, n_steps, tree_depth, acceptance_rate, step_size)
-            and observed_data, as ArviZ reads it. With a list, draws have the dimensions (chain, draw, dataset), and
-            data (dataset, trial), NaN beyond a subject's last trial.
+            Groups posterior, sample_stats (for NUTS diverging, lp, energy, n_steps, tree_depth, acceptance_rate,
+            step_size; for importance sampling lp) and observed_data, as ArviZ reads it. After importance sampling
+            ``.attrs`` hold pareto_k, efficiency, effective (number of draws). With a list, draws have the dimensions
+            (chain, draw, dataset), and data (dataset, trial), NaN beyond a subject's last trial.
 
         Raises
         ------
@@ -301,7 +346,8 @@ class Likelihood:
         ----------
         Hoffman and Gelman (2014), The No-U-Turn Sampler. For one subject, sampler and adaptation are those of
         BlackJAX; for many, the same algorithm with one leapfrog step of every chain at a time, and where the warm-up
-        finds the draws of a chain correlated, only each second to fifth is kept.
+        finds the draws of a chain correlated, only each second to fifth is kept. Vehtari, Simpson, Gelman, Yao and
+        Gabry (2024), Pareto smoothed importance sampling.
 
         Examples
         --------
@@ -312,28 +358,20 @@ class Likelihood:
         >>> draws["posterior"]["v"].shape
         (2, 20, 2)
         """
-        if method not in ("auto", "nuts"):
-            raise ModelError(f'method must be "auto" or "nuts"; got {method!r}. Use "auto".')
+        if method not in get_args(Method):
+            raise ModelError(f'method must be one of {", ".join(get_args(Method))}; got {method!r}. Use "auto".')
         subjects = _subjects.many(data)
         settings = _nuts.Settings(draws=draws, tune=tune, chains=chains)
-        priors = self._priors(prior or {})
-        x: np.ndarray | list[np.ndarray]
-        if subjects is None:
-            x = self.read(data)
-            result = _nuts.run(self, x, priors=priors, settings=settings, seed=seed)
-        else:
-            x = _subjects.read_all(self.read, subjects)
-            result = _nuts_many.run(self, x, priors=priors, settings=settings, seed=seed)
-        return _nuts.as_datatree(result, columns=self.columns, x=x, attributes={"model": self.model, "kind": self.kind})
-
-    def _priors(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Order the priors as the parameters, the given ones before the model's own; None is uniform."""
-        if not isinstance(given, Mapping):
-            raise ModelError(f"prior must map parameter names to distributions; got {type(given).__name__}.")
-        unknown = sorted(set(given) - set(self.parameter_names))
-        if unknown:
-            raise ModelError(f"prior names {unknown}; the parameters are {', '.join(self.parameter_names)}.")
-        return tuple(given.get(p.name, p.prior) for p in self.parameters)
+        x = [self.read(data)] if subjects is None else _subjects.read_all(self.read, subjects)
+        priors = _sampling.priors(self, prior or {})
+        result, attributes = _sampling.run(
+            self, x, priors=priors, settings=settings, seed=seed, method=method,
+            many=subjects is not None,
+        )  # fmt: skip
+        return _nuts.as_datatree(
+            result, observed=_sampling.observed(self, x, many=subjects is not None),
+            attributes={"model": self.model, "kind": self.kind, **attributes},
+        )  # fmt: skip
 
     def distribution(self) -> Any:
         """Make the PyMC distribution: BayesFlow's `NeuralDistribution`, safe.
@@ -354,21 +392,3 @@ def _widest(x: jax.Array, theta: Mapping[str, jax.Array]) -> Any:
     import jax.numpy as jnp
 
     return jnp.result_type(jnp.float32, x, *theta.values())
-
-
-def _value(name: str, value: Any, *, trials: int) -> np.ndarray:
-    """Check one parameter: numeric, and a scalar or one value per trial."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{name} must be a number or an array of numbers; got {value!r}.") from None
-    if array.shape == (1,) and trials != 1:
-        array = array[0]
-    if array.shape not in ((), (trials,)):
-        raise DataError(
-            f"{name} must be one number or {trials} of them, one for each trial; got shape {array.shape}. "
-            "Index it by trial, for example effect[subject_of_trial]."
-        )
-    if np.isnan(array).any():
-        raise DataError(f"{name} must be a number; got NaN in {int(np.isnan(array).sum())} of {array.size} values.")
-    return array

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from firstpassage._weights import TRUSTED
 from firstpassage.diagnostics import _draws
 from firstpassage.errors import ModelError
-from firstpassage.estimators._correction import TRUSTED
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage import _nuts, seeds
+from firstpassage import _nuts, _sampling, seeds
 from firstpassage.likelihood import Likelihood
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ModeEstimates:
         """Find the posterior mode of every data set: (dataset, parameter)."""
         import jax
 
-        priors = self.likelihood._priors(self.prior)
+        priors = _sampling.priors(self.likelihood, self.prior)
         found = []
         with jax.enable_x64():
             climb = _climb(self.likelihood, priors)

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firstpassage import _nuts, seeds
+from firstpassage import _weights, seeds
+from firstpassage._weights import TRUSTED
 from firstpassage.errors import DataError, ModelError
 from firstpassage.likelihood import Likelihood
 
 if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
 
-TRUSTED = 0.7  # largest Pareto k with which the weighted draws may be used
 _MORE = 4  # proposals for each draw asked for, at first
 _MOST = 64  # and at most
 _FEWEST = 4000  # proposals, so that k is known well
@@ -45,13 +44,13 @@ def correct(posterior: Posterior, x: np.ndarray, *, draws: int, seed: int) -> Co
     while True:
         theta, log_q = (one[0] for one in posterior.propose([x], draws=proposals, seed=seed))
         log_weight = _log_target(posterior, exact, theta, x) - log_q
-        weight, k = _smoothed(log_weight)
-        effective = 1 / float(np.sum(weight**2))
+        weight, k = _weights.smoothed(log_weight)
+        effective = _weights.effective(weight)
         if effective >= draws or proposals >= _MOST * draws or k > TRUSTED:
             break
         proposals *= 4
     rng = seeds.generator(seed, "resampling")
-    rows = _systematic(weight, draws, rng)
+    rows = _weights.systematic(weight, draws, rng)
     return Corrected(
         theta=theta[rows], log_q=log_q[rows], pareto_k=k, efficiency=effective / proposals, effective=effective
     )
@@ -83,44 +82,8 @@ def _exact(posterior: Posterior) -> Likelihood:
 
 def _log_target(posterior: Posterior, exact: Likelihood, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Evaluate log prior + exact log likelihood for each draw."""
-    import jax
-
     values = {name: theta[:, i] for i, name in enumerate(posterior.parameter_names)}
-    padded, weight = _nuts.pad(x)
-    with jax.enable_x64():
-        summed = np.asarray(_summed(exact)(padded, weight, values))
+    summed = exact.summed(x, values)
     if not np.isfinite(summed).any():
         raise DataError("the exact likelihood is zero for all draws of the network. Look at the extreme trials.")
     return summed + posterior.log_prior(values)
-
-
-@lru_cache(maxsize=8)
-def _summed(exact: Likelihood) -> Any:
-    """Compile the summed log likelihood of weighted trials, for many parameter sets."""
-    import jax
-    import jax.numpy as jnp
-
-    def one(x: Any, weight: Any, theta: Any) -> Any:
-        return jnp.sum(jnp.where(weight > 0, exact.function(x, theta), 0.0))
-
-    return jax.jit(lambda x, weight, theta: jax.lax.map(lambda row: one(x, weight, row), theta, batch_size=256))
-
-
-def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Smooth the largest weights, and normalise: weights that sum to one, and Pareto k (infinite if hopeless)."""
-    from arviz_stats.base import array_stats
-
-    finite = np.where(np.isfinite(log_weight), log_weight, -1e300)
-    shifted = finite - finite.max()
-    smooth, k = array_stats.psislw(-np.maximum(shifted, -700.0), r_eff=1.0)  # it takes log likelihoods: minus weights
-    weight = np.exp(np.asarray(smooth) - np.max(smooth))
-    weight[~np.isfinite(log_weight)] = 0.0
-    known = float(k) if np.isfinite(k) else np.inf
-    return weight / weight.sum(), known
-
-
-def _systematic(weight: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Resample rows with probability proportional to weight, in random order."""
-    places = (np.arange(draws) + rng.uniform()) / draws
-    rows = np.minimum(np.searchsorted(np.cumsum(weight), places), len(weight) - 1)
-    return rng.permutation(rows)

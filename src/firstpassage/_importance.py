@@ -1,0 +1,233 @@
+"""Importance sampling by way of a quick approximation of the likelihood, for likelihoods that have one.
+
+A Student t on the real line is fitted to the approximate posterior in rounds (adaptive importance sampling); its draws,
+resampled to the approximate posterior, are weighed by exact over approximate likelihood, smoothed, and resampled.
+
+References
+----------
+Cappe, Guillin, Marin and Robert (2004), Population Monte Carlo, JCGS 13: adaptation in rounds.
+Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampling, JMLR 25.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from firstpassage import _nuts, _weights, seeds
+from firstpassage.errors import DataError
+
+if TYPE_CHECKING:
+    from firstpassage.likelihood import Likelihood
+
+_ROUND = 1024  # draws of a round of adaptation, and to one evaluation of the approximation
+_ROUNDS = 12  # at most
+_CLOSE = 0.35  # efficiency at which adaptation ends
+_LEAST = 0.1  # share of a round that tempered weights leave effective
+_FREEDOM = 5.0  # degrees of freedom of the Student t
+_WIDER = 1.15  # of its covariance than that of the draws
+_MORE = 6  # draws of the Student t for each draw of the approximate posterior
+_MOST = 6  # times so many, where the Student t fits badly
+
+Target = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Corrected:
+    """Hold draws of one data set (draw, parameter), their exact log likelihood, and what the weights say.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (draw, parameter)
+        Resampled.
+    lp : ndarray, shape (draw,)
+        Log likelihood.
+    pareto_k : float
+        Of the weights from the approximate to the exact posterior.
+    efficiency : float
+        Effective over all of these.
+    effective : float
+        Effective number of draws.
+    """
+
+    theta: np.ndarray
+    lp: np.ndarray
+    pareto_k: float
+    efficiency: float
+    effective: float
+
+    @property
+    def trusted(self) -> bool:
+        """Tell whether the draws may be used."""
+        return self.pareto_k <= _weights.TRUSTED
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Student:
+    """A multivariate Student t distribution."""
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (n, parameter)."""
+        normal = rng.standard_normal((n, len(self.mean)))
+        scale = np.sqrt(_FREEDOM / rng.chisquare(_FREEDOM, size=n))
+        return self.mean + scale[:, None] * (normal @ self.factor.T)
+
+    def log_density(self, z: np.ndarray) -> np.ndarray:
+        """Evaluate the log density."""
+        p = len(self.mean)
+        white = np.linalg.solve(self.factor, (z - self.mean).T)
+        constant = math.lgamma((_FREEDOM + p) / 2) - math.lgamma(_FREEDOM / 2) - p / 2 * math.log(_FREEDOM * math.pi)
+        constant -= float(np.log(np.diagonal(self.factor)).sum())
+        return constant - (_FREEDOM + p) / 2 * np.log1p((white**2).sum(axis=0) / _FREEDOM)
+
+
+def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], draws: int, seed: int) -> Corrected:
+    """Draw from the exact posterior of the trials `x`, by way of the approximate one.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        With an approximation.
+    x : ndarray, shape (trial, ...)
+        As `read` returns it.
+    priors : tuple
+        One for each parameter; None is uniform on the box.
+    draws, seed : int
+        How many, and from which seed.
+
+    Returns
+    -------
+    Corrected
+        Draws, and whether they can be trusted.
+
+    Raises
+    ------
+    DataError
+        If the likelihood is zero everywhere.
+    """
+    import jax
+
+    rng = seeds.generator(seed, "importance sampling")
+    box = _nuts.bounds(likelihood, x, priors)
+    with jax.enable_x64():
+        z, lost = _approximate(_target(likelihood, x, priors, box), draws=draws, size=len(box), rng=rng)
+        theta = box[:, 0] + (box[:, 1] - box[:, 0]) / (1 + np.exp(-z))
+        values = {name: theta[:, i] for i, name in enumerate(likelihood.parameter_names)}
+        exact, rough = likelihood.summed(x, values), approximation(likelihood).summed(x, values)
+    if not np.isfinite(exact).any():
+        raise DataError(
+            f"the {likelihood.kind} likelihood of {likelihood.model} is zero for all draws of its approximation. Look "
+            "at the extreme trials."
+        )
+    weight, k = _weights.smoothed(exact - rough)
+    efficiency = _weights.effective(weight) / draws
+    rows = _weights.systematic(weight, draws, rng)
+    return Corrected(
+        theta=theta[rows], lp=exact[rows], pareto_k=k, efficiency=efficiency, effective=efficiency * min(lost, draws)
+    )
+
+
+def approximation(likelihood: Likelihood) -> Likelihood:
+    """Return the quick approximation that a likelihood must have to be sampled in this way."""
+    from firstpassage.errors import ModelError
+
+    if likelihood.approximation is None:
+        raise ModelError(
+            f'method="importance" needs a quick approximation, which the {likelihood.kind} likelihood of '
+            f'{likelihood.model} does not have. Use method="nuts".'
+        )
+    return likelihood.approximation
+
+
+def _target(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...], box: np.ndarray) -> Target:
+    """Give the approximate log posterior on the real line, for many points."""
+    padded, weight = _nuts.pad(x)
+    program = _program(approximation(likelihood), priors)
+
+    def target(z: np.ndarray) -> np.ndarray:
+        blocks = np.array_split(z, max(1, -(-len(z) // _ROUND)))
+        filled = [np.resize(block, (_ROUND, z.shape[1])) for block in blocks]
+        values = [np.asarray(program(one, padded, weight, box[:, 0], box[:, 1])) for one in filled]
+        found = np.concatenate([v[: len(b)] for v, b in zip(values, blocks, strict=True)])
+        return np.where(np.isnan(found), -np.inf, found)
+
+    return target
+
+
+@lru_cache(maxsize=16)
+def _program(likelihood: Likelihood, priors: tuple[Any, ...]) -> Callable[..., Any]:
+    """Compile the log posterior of a batch of points; each size of data is compiled once."""
+    import jax
+
+    log_posterior = _nuts.write_posterior(likelihood, priors)
+    return jax.jit(
+        lambda z, x, weight, low, high: jax.vmap(lambda one: log_posterior(one, x, weight, low, high))(z),
+        compiler_options=_nuts.compiler_options(),
+    )
+
+
+def _approximate(target: Target, *, draws: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Draw points of the approximate posterior (draw, parameter), and say how many of them are effective."""
+    proposal = _adapt(target, size=size, rng=rng)
+    z, log_weight = np.empty((0, size)), np.empty(0)
+    for _ in range(_MOST):
+        more = proposal.draw(max(_MORE * draws, _ROUND), rng)
+        z = np.concatenate([z, more])
+        log_weight = np.concatenate([log_weight, target(more) - proposal.log_density(more)])
+        weight, _ = _weights.smoothed(log_weight)
+        found = _weights.effective(weight)
+        if found >= 2 * draws:
+            break
+    return z[_weights.systematic(weight, draws, rng)], found
+
+
+def _adapt(target: Target, *, size: int, rng: np.random.Generator) -> _Student:
+    """Fit the Student t in rounds, to weights tempered as much as each round needs."""
+    z = rng.logistic(size=(4 * _ROUND, size))
+    log_density = (-z - 2 * np.log1p(np.exp(-z))).sum(axis=1)
+    for _ in range(_ROUNDS):
+        log_weight = target(z) - log_density
+        if not np.isfinite(log_weight).any():
+            raise DataError("the approximate likelihood is zero for all starting points. Look at the extreme trials.")
+        weight, tempered = _tempered(log_weight)
+        proposal = _fitted(z, weight)
+        if not tempered and _weights.effective(weight) > _CLOSE * len(z):
+            break
+        z = proposal.draw(_ROUND, rng)
+        log_density = proposal.log_density(z)
+    return proposal
+
+
+def _tempered(log_weight: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Raise weights to the largest power up to one that leaves enough of them effective."""
+    shifted = log_weight - log_weight.max()
+    enough = _LEAST * len(shifted)
+
+    def raised(power: float) -> np.ndarray:
+        return np.asarray(np.exp(power * np.maximum(shifted, -1e6)))
+
+    if _weights.effective(raised(1.0)) >= enough:
+        return raised(1.0), False
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _weights.effective(raised(middle)) >= enough else (low, middle)
+    return raised(low), True
+
+
+def _fitted(z: np.ndarray, weight: np.ndarray) -> _Student:
+    """Match mean and covariance."""
+    share = weight / weight.sum()
+    mean = share @ z
+    apart = z - mean
+    covariance = _WIDER * (apart.T * share) @ apart + 1e-10 * np.eye(len(mean))
+    scale = (_FREEDOM - 2) / _FREEDOM
+    return _Student(mean=mean, factor=np.linalg.cholesky(scale * covariance))

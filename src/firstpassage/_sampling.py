@@ -1,0 +1,124 @@
+"""Choose how a likelihood is sampled: NUTS of one data set or of many, or importance sampling."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from firstpassage import _importance, _nuts, _nuts_many, _subjects, seeds
+from firstpassage.errors import ModelError
+
+if TYPE_CHECKING:
+    from firstpassage.likelihood import Likelihood
+
+_Found = tuple[_nuts.Result, dict[str, Any]]
+
+
+def run(
+    likelihood: Likelihood,
+    x: Sequence[np.ndarray],
+    *,
+    priors: tuple[Any, ...],
+    settings: _nuts.Settings,
+    seed: int,
+    method: str,
+    many: bool,
+) -> _Found:
+    """Sample every data set; return draws (chain, draw, [dataset]) and the attributes of the tree."""
+    if method == "importance":
+        _importance.approximation(likelihood)
+    if method == "nuts" or likelihood.approximation is None:
+        return _by_nuts(likelihood, x, priors=priors, settings=settings, seed=seed, many=many), {"sampler": "nuts"}
+    found = _by_importance(likelihood, x, priors=priors, settings=settings, seed=seed)
+    doubtful = [i for i, one in enumerate(found) if not one.trusted] if method == "auto" else []
+    result = _result(likelihood, found, settings=settings)
+    for i in doubtful:
+        chosen = _by_nuts(likelihood, [x[i]], priors=priors, settings=settings, seed=seeds.derive(seed, f"nuts {i}"),
+                          many=False)  # fmt: skip
+        for name, values in chosen.theta.items():
+            result.theta[name][..., i] = values
+        result.statistics["lp"][..., i] = np.nan
+    return _shaped(result, many=many), _attributes(found, doubtful=doubtful, many=many)
+
+
+def priors(likelihood: Likelihood, given: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Order the priors as the parameters, the given ones before the model's own; None is uniform."""
+    if not isinstance(given, Mapping):
+        raise ModelError(f"prior must map parameter names to distributions; got {type(given).__name__}.")
+    unknown = sorted(set(given) - set(likelihood.parameter_names))
+    if unknown:
+        raise ModelError(f"prior names {unknown}; the parameters are {', '.join(likelihood.parameter_names)}.")
+    return tuple(given.get(p.name, p.prior) for p in likelihood.parameters)
+
+
+def observed(likelihood: Likelihood, x: Sequence[np.ndarray], *, many: bool) -> dict[str, np.ndarray]:
+    """Name the observed variables of data sets: ([dataset], trial), NaN beyond the last trial of a data set."""
+    if likelihood.describe is None:
+        found = _subjects.observed(x, likelihood.columns)
+    else:
+        listed = [likelihood.describe(one) for one in x]
+        rows = [np.stack(list(one.values()), axis=1) for one in listed]
+        found = _subjects.observed(rows, tuple(listed[0]))
+    return found if many else {name: value[0] for name, value in found.items()}
+
+
+def _by_nuts(
+    likelihood: Likelihood, x: Sequence[np.ndarray], *, priors: tuple[Any, ...], settings: _nuts.Settings, seed: int,
+    many: bool,
+) -> _nuts.Result:  # fmt: skip
+    """Run NUTS on one data set, or on many."""
+    if many:
+        return _nuts_many.run(likelihood, x, priors=priors, settings=settings, seed=seed)
+    return _nuts.run(likelihood, x[0], priors=priors, settings=settings, seed=seed)
+
+
+def _by_importance(
+    likelihood: Likelihood, x: Sequence[np.ndarray], *, priors: tuple[Any, ...], settings: _nuts.Settings, seed: int
+) -> list[_importance.Corrected]:
+    """Run importance sampling on every data set, some at a time; draws of number i depend on the seed and i alone."""
+    draws = settings.draws * settings.chains
+
+    def one(i: int) -> _importance.Corrected:
+        with _subjects.named(i) if len(x) > 1 else _subjects.nothing():
+            return _importance.sample(
+                likelihood, x[i], priors=priors, draws=draws, seed=seeds.derive(seed, f"data set {i}")
+            )
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return list(pool.map(one, range(len(x))))
+
+
+def _result(
+    likelihood: Likelihood, found: Sequence[_importance.Corrected], *, settings: _nuts.Settings
+) -> _nuts.Result:
+    """Put the draws of all data sets into arrays (chain, draw, dataset)."""
+    shape = (settings.chains, settings.draws, len(found))
+    theta = np.stack([one.theta for one in found], axis=1)
+    lp = np.stack([one.lp for one in found], axis=1)
+    return _nuts.Result(
+        theta={name: theta[..., i].reshape(shape) for i, name in enumerate(likelihood.parameter_names)},
+        statistics={"lp": lp.reshape(shape)},
+    )
+
+
+def _shaped(result: _nuts.Result, *, many: bool) -> _nuts.Result:
+    """Drop the dimension of data sets where there is one only."""
+    if many:
+        return result
+    return _nuts.Result(
+        theta={name: value[..., 0] for name, value in result.theta.items()},
+        statistics={name: value[..., 0] for name, value in result.statistics.items()},
+    )
+
+
+def _attributes(found: Sequence[_importance.Corrected], *, doubtful: Sequence[int], many: bool) -> dict[str, Any]:
+    """Say what the weights are like, and which data sets NUTS sampled in the end."""
+    numbers = {name: [float(vars(one)[name]) for one in found] for name in ("pareto_k", "efficiency", "effective")}
+    sampler = ["nuts" if i in doubtful else "importance" for i in range(len(found))]
+    if many:
+        return {**numbers, "sampler": sampler}
+    return {**{name: value[0] for name, value in numbers.items()}, "sampler": sampler[0]}

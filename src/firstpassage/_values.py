@@ -1,0 +1,40 @@
+"""Check the names and the values of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from firstpassage.errors import DataError, ModelError
+
+
+def check_names(model: str, wanted: Sequence[str], names: Iterable[str]) -> None:
+    """Raise unless `names` are exactly the wanted ones, in any order."""
+    given = set(names)
+    wrong = [f"unknown {sorted(given - set(wanted))}"] if given - set(wanted) else []
+    wrong += [f"missing {sorted(set(wanted) - given)}"] if set(wanted) - given else []
+    if wrong:
+        raise ModelError(
+            f"{model} takes the parameters {', '.join(wanted)}; got {', '.join(sorted(given))}: "
+            f"{' and '.join(wrong)}. Give each by its name, once."
+        )
+
+
+def value(name: str, given: Any, *, trials: int) -> np.ndarray:
+    """Check one parameter: numeric, and a scalar or one value per trial."""
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} must be a number or an array of numbers; got {given!r}.") from None
+    if array.shape == (1,) and trials != 1:
+        array = array[0]
+    if array.shape not in ((), (trials,)):
+        raise DataError(
+            f"{name} must be one number or {trials} of them, one for each trial; got shape {array.shape}. "
+            "Index it by trial, for example effect[subject_of_trial]."
+        )
+    if np.isnan(array).any():
+        raise DataError(f"{name} must be a number; got NaN in {int(np.isnan(array).sum())} of {array.size} values.")
+    return array

@@ -1,0 +1,37 @@
+"""Importance weights: smooth them, judge them, and resample by them.
+
+References
+----------
+Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampling, JMLR 25: weights, k and its limits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+TRUSTED = 0.7  # largest Pareto k with which weighted draws may be used
+
+
+def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Smooth the largest weights, and normalise: weights that sum to one, and Pareto k (infinite if hopeless)."""
+    from arviz_stats.base import array_stats
+
+    finite = np.where(np.isfinite(log_weight), log_weight, -1e300)
+    shifted = finite - finite.max()
+    smooth, k = array_stats.psislw(-np.maximum(shifted, -700.0), r_eff=1.0)  # it takes log likelihoods: minus weights
+    weight = np.exp(np.asarray(smooth) - np.max(smooth))
+    weight[~np.isfinite(log_weight)] = 0.0
+    known = float(k) if np.isfinite(k) else np.inf
+    return weight / weight.sum(), known
+
+
+def effective(weight: np.ndarray) -> float:
+    """Give the effective number of draws with these weights (Kish)."""
+    return float(weight.sum() ** 2 / np.sum(weight**2))
+
+
+def systematic(weight: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Resample rows with probability proportional to weight, in random order."""
+    places = (np.arange(draws) + rng.uniform()) / draws
+    rows = np.minimum(np.searchsorted(np.cumsum(weight), places), len(weight) - 1)
+    return rng.permutation(rows)
