@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
     from firstpassage.likelihood import Likelihood
     from firstpassage.models.ddm import ddm
+    from firstpassage.models.foraging import foraging
     from firstpassage.models.model import Model
     from firstpassage.models.parameter import Parameter
 
@@ -35,6 +36,7 @@ _HOMES = {
     "Parameter": "models.parameter",
     "Posterior": "estimators.posterior",
     "ddm": "models.ddm",
+    "foraging": "models.foraging",
     "load": "estimators.bundle",
     "observe": "bridges.pymc",
     "pretrained": "estimators.bundle",
@@ -51,6 +53,7 @@ __all__ = [
     "ddm",
     "diagnostics",
     "FirstPassageError",
+    "foraging",
     "Likelihood",
     "load",
     "Model",

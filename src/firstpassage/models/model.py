@@ -204,6 +204,11 @@ class Model:
         """Names of the parameters: the order of everything."""
         return tuple(p.name for p in self.parameters)
 
+    @property
+    def approximate(self) -> Likelihood | None:
+        """The quick approximation of the exact likelihood, if there is one."""
+        return None if self.exact is None else self.exact.approximation
+
     def prior(self, n: int, *, seed: int) -> dict[str, np.ndarray]:
         """Draw parameter sets.
 

@@ -7,14 +7,14 @@ with absent sites to one of a few lengths.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from firstpassage.errors import DataError, DataWarning
+from firstpassage.errors import DataError
+from firstpassage.models import _patch_checks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,6 @@ LENGTHS = (4, 8, 12, 20, 28, 40, 64, 96, 128)  # numbers of sites to which visit
 First = Literal["whole", "drop"]
 
 _LABELS = ("session", "patch")
-_CENTIMETRES = 20.0  # a median distance between sites above this is not in units of 88.73 cm
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,13 +107,13 @@ def sites(data: Any, *, first: First = "whole", nearest: float = 0.0) -> Sites:
         If something is wrong with them.
     """
     values, starts, visits = _table(data) if _named(data) else _windows(data)
-    _check_codes(values)
+    _patch_checks.check_codes(values)
     if visits is None:
         begins = starts | np.concatenate([[True], values[:-1, 2] == 0])
     else:
         begins = visits
-        _check_leaves(values, begins)
-    _check_distances(values, begins)
+        _patch_checks.check_leaves(values, begins)
+    _patch_checks.check_distances(values, begins)
     kept = np.ones(len(values), dtype=bool)
     if first == "drop" and visits is None:
         unsure = starts & (values[:, 0] >= 2 * nearest)
@@ -125,7 +124,7 @@ def sites(data: Any, *, first: First = "whole", nearest: float = 0.0) -> Sites:
             'Use longer windows, or data with start="patch".'
         )
     found = Sites(values=values, begins=begins, kept=kept, rows=np.arange(len(values)))
-    _warn(values[kept])
+    _patch_checks.warn(values[kept])
     return found
 
 
@@ -189,6 +188,50 @@ def unpack(x: Any) -> Any:
     return x.reshape(*x.shape[:-1], -1, len(COLUMNS))
 
 
+def filled(x: np.ndarray) -> np.ndarray:
+    """Let patch_time grow on beyond the last site of each visit (patch, site, 4), so that no step is zero there."""
+    absent = np.cumsum(x[..., 3] == 0, axis=1)
+    x[..., 0] = np.where(absent > 0, x[..., 0].max(axis=1, keepdims=True) + absent, x[..., 0])
+    return x
+
+
+def read_windows(data: Any, *, sites: int) -> np.ndarray:
+    """Check one subject's windows.
+
+    Parameters
+    ----------
+    data : array_like
+        A window (site, 3), a stack (window, site, 3), or what this function returned.
+    sites : int
+        Of each window.
+
+    Returns
+    -------
+    ndarray, shape (window, 3 * site), float64
+        patch_time, reward, stop of the first site, then of the second, and so on.
+
+    Raises
+    ------
+    DataError
+        If a value, the coding, the unit or the shape is wrong.
+    """
+    if not _named(data) and np.ndim(data) == 2 and np.shape(data)[1] == 3 * sites:
+        data = np.reshape(data, (-1, sites, 3))
+    found = _sites_of_windows(data, sites)
+    return found.values.reshape(-1, 3 * sites)
+
+
+def _sites_of_windows(data: Any, sites_each: int) -> Sites:
+    """Check that the windows have the right number of sites, and all that is checked of sites."""
+    if _named(data) or np.shape(data)[-2:] != (sites_each, 3):
+        got = "a table" if _named(data) else f"shape {np.shape(data)}"
+        raise DataError(
+            f"data must be windows of {sites_each} sites, shape ({sites_each}, 3) or (window, {sites_each}, 3); got "
+            f"{got}. Cut the session into such windows, or use a likelihood of visits, which takes any number of sites."
+        )
+    return sites(data)
+
+
 def _named(data: Any) -> bool:
     """Tell whether the data have named columns."""
     pandas = sys.modules.get("pandas")
@@ -206,15 +249,15 @@ def _whole(data: Any) -> np.ndarray | None:
     if not np.isin(present, (0, 1)).all() or (np.diff(present, axis=1) > 0).any() or not (present[:, 0] == 1).all():
         return None
     values, begins = unpack(x)[present == 1][:, :3], np.concatenate([np.arange(int(n)) == 0 for n in present.sum(1)])
-    _check_codes(values)
-    _check_leaves(values, begins)
-    _check_distances(values, begins)
+    _patch_checks.check_codes(values)
+    _patch_checks.check_leaves(values, begins)
+    _patch_checks.check_distances(values, begins)
     return x
 
 
 def _windows(data: Any) -> tuple[np.ndarray, np.ndarray, None]:
     """Put windows one after another: values, where a window begins, and no visits."""
-    array = _numeric("windows", data)
+    array = _patch_checks.numeric("windows", data)
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or array.shape[2] != 3:
@@ -239,107 +282,16 @@ def _table(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
                 f"data must have one column {name!r}; got {names.count(name)} among {[str(n) for n in names]}. "
                 "Rename the columns to patch_time, reward and stop."
             )
-    columns = [_numeric(name, data[name]) for name in OBSERVED]
+    columns = [_patch_checks.numeric(name, data[name]) for name in OBSERVED]
     if len({c.shape for c in columns}) != 1 or columns[0].ndim != 1:
         raise DataError(f"patch_time, reward and stop must be equally long; got shapes {[c.shape for c in columns]}.")
     if columns[0].size == 0:
         raise DataError("expected at least one site; got none. Check the filter that made this selection.")
-    labels = [_changes(name, data[name]) for name in _LABELS if name in names]
+    labels = [_patch_checks.changes(name, data[name]) for name in _LABELS if name in names]
     first = np.arange(len(columns[0])) == 0
     starts = first | (labels[0] if _LABELS[0] in names else False)
     visits = np.logical_or.reduce([starts, *labels]) if _LABELS[1] in names else None
     return np.stack(columns, axis=1), starts, visits
-
-
-def _changes(name: str, labels: Any) -> np.ndarray:
-    """Tell where a label differs from the one before, and refuse labels that come back later."""
-    values = np.asarray(labels)
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise DataError(f"{name} must be known for every site; {int(np.isnan(values).sum())} are empty. Fill them.")
-    return np.concatenate([[True], values[1:] != values[:-1]])
-
-
-def _numeric(name: str, values: Any) -> np.ndarray:
-    """Turn values into finite float64, refusing strings, booleans but for stop and reward, and complex numbers."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
-        raise DataError(f"{name} must have no masked values. Drop those sites' visits.")
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind in "cUSMm" or (array.dtype.kind == "b" and name not in ("reward", "stop")):
-            raise TypeError
-        array = np.array(array, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{name} must be numbers (patch_time in units of 88.73 cm, reward and stop 0 or 1); got {values!r:.60}. "
-            "Recode it."
-        ) from None
-    bad = ~np.isfinite(array)
-    if bad.any():
-        raise DataError(
-            f"{name} must be finite; {int(bad.sum())} of {bad.size} values are not (first: {_place(bad)}). Drop the "
-            "visits in which a site is missing."
-        )
-    return array
-
-
-def _check_codes(values: np.ndarray) -> None:
-    """Refuse codes other than 0 and 1, and a reward at a leave."""
-    for column, name in ((1, "reward"), (2, "stop")):
-        bad = ~np.isin(values[:, column], (0.0, 1.0))
-        if bad.any():
-            raise DataError(
-                f"{name} must be 0 or 1; {int(bad.sum())} of {bad.size} are not (first: site {int(bad.argmax())}, "
-                f"{values[bad.argmax(), column]:g}). The columns are patch_time, reward, stop, in this order."
-            )
-    bad = (values[:, 2] == 0) & (values[:, 1] == 1)
-    if bad.any():
-        raise DataError(
-            f"a leave (stop = 0) has no reward; {int(bad.sum())} sites have one (first: site {int(bad.argmax())}). "
-            "Check the coding of stop, and the order of the columns."
-        )
-
-
-def _check_leaves(values: np.ndarray, begins: np.ndarray) -> None:
-    """Refuse a visit that goes on after its leave."""
-    bad = (values[:-1, 2] == 0) & ~begins[1:]
-    if bad.any():
-        raise DataError(
-            f"a leave (stop = 0) must be the last site of its patch; {int(bad.sum())} are not (first: site "
-            f"{int(bad.argmax())}). Number the patches anew after every leave."
-        )
-
-
-def _check_distances(values: np.ndarray, begins: np.ndarray) -> None:
-    """Refuse distances that are not positive, do not grow within a visit, or are in centimetres."""
-    time = values[:, 0]
-    if (time <= 0).any():
-        bad = time <= 0
-        raise DataError(
-            f"patch_time must be a positive distance; {int(bad.sum())} of {bad.size} are not (first: site "
-            f"{int(bad.argmax())}, {time[bad.argmax()]:g}). It is measured on arrival at the site, from the patch's "
-            "start."
-        )
-    step = np.where(begins[1:], time[1:], np.diff(time))
-    if (step <= 0).any():
-        site = int((step <= 0).argmax()) + 1
-        raise DataError(
-            f"patch_time must grow from site to site within a patch; it does not at {int((step <= 0).sum())} sites "
-            f"(first: site {site}, {time[site - 1]:g} then {time[site]:g}). A new patch begins only after a leave "
-            "(stop = 0); check the order of the rows, or add a column patch."
-        )
-    if np.median(np.concatenate([time[:1], step])) > _CENTIMETRES:
-        raise DataError(
-            f"patch_time must be in units of 88.73 cm; the median distance between sites is {np.median(step):.3g}, "
-            "which looks like centimetres. Divide by 88.73."
-        )
-
-
-def _warn(values: np.ndarray) -> None:
-    """Warn of data that say little about some parameters."""
-    for code, missing, weak in ((0.0, "leave", "noise_std and drift_rate are"), (1.0, "stop", "the bumps are")):
-        if not (values[:, 2] == code).any():
-            warnings.warn(f"there is no {missing} among {len(values)} sites: {weak} only weakly identified.",
-                          DataWarning, stacklevel=4)  # fmt: skip
 
 
 def _lengths(begins: np.ndarray) -> np.ndarray:
@@ -354,14 +306,8 @@ def _padded(found: Sites) -> np.ndarray:
     longest = int(lengths.max())
     width = next((n for n in LENGTHS if n >= longest), -(-longest // 64) * 64)
     x = np.zeros((len(lengths), width, len(COLUMNS)))
-    x[:, :, 0] = np.arange(1, width + 1)  # grows as distances do, so that nothing is undefined beyond the last site
     visit = np.cumsum(begins) - 1
     place = np.arange(len(begins)) - np.flatnonzero(begins)[visit]
     x[visit, place, :3] = values
     x[visit, place, 3] = 1.0
-    return x.reshape(len(x), -1)
-
-
-def _place(bad: np.ndarray) -> str:
-    """Name the first bad place."""
-    return "place " + ", ".join(str(int(i)) for i in np.argwhere(bad)[0])
+    return filled(x).reshape(len(x), -1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from firstpassage.errors import ModelError
 from firstpassage.models.model import Model
 
-NAMES = ("ddm",)
+NAMES = ("ddm", "foraging")
 
 
 def make(name: str, *, bounds: Mapping[str, tuple[float, float]] | None = None, **settings: Any) -> Model:
@@ -39,8 +39,9 @@ def make(name: str, *, bounds: Mapping[str, tuple[float, float]] | None = None, 
     'ddm'
     """
     from firstpassage.models.ddm import ddm
+    from firstpassage.models.foraging import foraging
 
-    factories = {"ddm": ddm}
+    factories: dict[str, Callable[..., Model]] = {"ddm": ddm, "foraging": foraging}
     if name not in factories:
         raise ModelError(f"there is no model {name!r}; the models are {', '.join(NAMES)}.")
     try:

@@ -1,0 +1,215 @@
+"""The patch-foraging drift-diffusion model: when an animal leaves a patch of sites that give less and less.
+
+On the way through a patch the evidence for leaving grows with the distance, with diffusion noise, and jumps by a bump
+after every stop. On arrival at a site the animal leaves if the evidence has reached the threshold, and stops
+otherwise; a leave begins the next patch. Distances and rewards are observed and carry no information on the
+parameters, so that the likelihood is that of the decisions alone, patch by patch; `densities.foraging` computes it.
+
+References
+----------
+The model is that of published work on mice that forage along a virtual corridor; the likelihood is derived here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from firstpassage.densities import foraging as visits
+from firstpassage.errors import ModelError
+from firstpassage.likelihood import Likelihood
+from firstpassage.models import patches
+from firstpassage.models.foraging_sessions import Task, draw
+from firstpassage.models.foraging_statistics import SUMMARY_NAMES, summary_statistics
+from firstpassage.models.model import Model, Schema
+from firstpassage.models.parameter import Parameter
+
+__all__ = ["PARAMETERS", "SUMMARY_NAMES", "Task", "approximate", "exact", "foraging", "summary_statistics"]
+
+PARAMETERS = (
+    Parameter("drift_rate", bounds=(-0.3, 1.3), symbol=r"$\mu$", unit="1 / 88.73 cm"),  # evidence per distance
+    Parameter("reward_bump", bounds=(-1.3, 1.3), symbol="$b_r$", unit="threshold"),
+    Parameter("failure_bump", bounds=(-0.3, 2.0), symbol="$b_f$", unit="threshold"),
+    Parameter("noise_std", bounds=(0.0, 0.3), symbol=r"$\sigma$", unit=r"1 / $\sqrt{88.73 cm}$"),
+)
+
+_LONGEST = 64  # sites of a simulated visit; few last longer
+
+
+def foraging(*, bounds: Mapping[str, tuple[float, float]] | None = None, **task: Any) -> Model:
+    """Make the patch-foraging drift-diffusion model.
+
+    Parameters
+    ----------
+    bounds : mapping of str to (float, float), optional
+        Other bounds of the box than the usual drift_rate [-.3, 1.3], reward_bump [-1.3, 1.3], failure_bump [-.3, 2],
+        noise_std [0, .3].
+    **task
+        Constants of the task, by the names of `Task`: sites (of a window), start ("patch" or "burn_in"), gaps, site
+        length, rewards, threshold.
+
+    Returns
+    -------
+    Model
+        Data are windows (site, 3) of patch_time (in units of 88.73 cm), reward and stop. `exact` and its
+        `approximation` have one log probability for each visit to a patch.
+
+    Raises
+    ------
+    ModelError
+        If a bound names no parameter, or a constant cannot be.
+
+    Examples
+    --------
+    >>> import firstpassage as fp
+    >>> model = fp.foraging(sites=20)
+    >>> model.likelihood(model.prior(2, seed=1), seed=2)["window"].shape
+    (2, 1, 20, 3)
+    """
+    chosen, parameters = Task(**_known(task)), _with_bounds(bounds or {})
+    return Model(
+        name="foraging",
+        parameters=parameters,
+        likelihood=partial(draw, task=chosen),
+        exact=exact(parameters, task=chosen),
+        schema=Schema(trial="window", columns=("window",), read=partial(patches.read_windows, sites=chosen.sites)),
+        summary=partial(_summary, sites=chosen.sites),
+        settings=asdict(chosen),
+    )
+
+
+def exact(parameters: tuple[Parameter, ...] = PARAMETERS, *, task: Task | None = None) -> Likelihood:
+    """Make the exact likelihood of visits to patches: a point-mass filter in float64.
+
+    Parameters
+    ----------
+    parameters : tuple of Parameter
+        Their bounds are the box.
+    task : Task, optional
+        Constants.
+
+    Returns
+    -------
+    Likelihood
+        kind ``"exact"``; one log probability for each visit. Its `approximation` is what `approximate` makes.
+
+    References
+    ----------
+    Derived in `firstpassage.densities.foraging`.
+    """
+    chosen = task or Task()
+    return _likelihood("exact", parameters, chosen, _filtered(chosen), approximation=approximate(parameters, task=task))
+
+
+def approximate(parameters: tuple[Parameter, ...] = PARAMETERS, *, task: Task | None = None) -> Likelihood:
+    """Make the moment-matched likelihood of visits to patches: quick, close, and not exact.
+
+    Parameters
+    ----------
+    parameters : tuple of Parameter
+        Their bounds are the box.
+    task : Task, optional
+        Constants.
+
+    Returns
+    -------
+    Likelihood
+        kind ``"approximate"``.
+
+    References
+    ----------
+    Maybeck (1979), Stochastic models, estimation, and control: assumed-density filtering.
+    """
+    chosen = task or Task()
+    return _likelihood("approximate", parameters, chosen, _matched(chosen))
+
+
+def _likelihood(kind: Any, parameters: tuple[Parameter, ...], task: Task, density: Any, **more: Any) -> Likelihood:
+    """Make a likelihood of visits."""
+    first: patches.First = "whole" if task.start == "patch" else "drop"
+    nearest = (task.site_length + task.gap_min) / task.unit_length
+    return Likelihood(
+        model="foraging", kind=kind, trial="patch", parameters=parameters, columns=patches.COLUMNS,
+        read=partial(patches.read, first=first, nearest=nearest),
+        table=partial(patches.table, first=first, nearest=nearest),
+        density=density, describe=patches.describe, simulate=partial(_simulate_visits, task=task), **more,
+    )  # fmt: skip
+
+
+def _filtered(task: Task) -> Callable[..., Any]:
+    """Write the exact log probability of visits x (patch, 4 * site)."""
+
+    def density(x: Any, theta: Mapping[str, Any]) -> Any:
+        sites = x.shape[1] // len(patches.COLUMNS)
+        return _each(x, theta, task, partial(visits.log_probability, nodes=visits.node_count(sites)))
+
+    return density
+
+
+def _matched(task: Task) -> Callable[..., Any]:
+    """Write the moment-matched log probability of visits x (patch, 4 * site)."""
+
+    def density(x: Any, theta: Mapping[str, Any]) -> Any:
+        return _each(x, theta, task, visits.log_probability_moments)
+
+    return density
+
+
+def _each(x: Any, theta: Mapping[str, Any], task: Task, function: Callable[..., Any]) -> Any:
+    """Evaluate a function of one visit for all of them."""
+    import jax
+    import jax.numpy as jnp
+
+    values = {name: jnp.broadcast_to(theta[name], x.shape[:1]) for name in theta}
+
+    def one(site: Any, row: Mapping[str, Any]) -> Any:
+        columns = (site[:, i] for i in range(len(patches.COLUMNS)))
+        return function(*columns, **row, threshold=task.threshold, start=task.start_evidence)
+
+    return jax.vmap(one)(patches.unpack(x), values)
+
+
+def _summary(x: np.ndarray, *, sites: int) -> np.ndarray:
+    """Summarise windows (dataset, 1, 3 * site)."""
+    return summary_statistics(x.reshape(len(x), sites, 3))
+
+
+def _simulate_visits(theta: Mapping[str, np.ndarray], rng: np.random.Generator, *, task: Task) -> np.ndarray:
+    """Draw one visit for each row of theta, cut off after `_LONGEST` sites: (n, 4 * site)."""
+    from dataclasses import replace
+
+    whole = replace(task, sites=_LONGEST, start="patch")
+    windows = draw(theta, trials=1, rng=rng, task=whole)["window"][:, 0]
+    left = np.cumsum(windows[..., 2] == 0, axis=1)
+    present = (left == 0) | ((left == 1) & (windows[..., 2] == 0))
+    made = np.concatenate([windows, present[..., None]], axis=-1, dtype=np.float64)
+    made[~present] = 0.0
+    return patches.filled(made).reshape(len(made), -1)
+
+
+def _known(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse constants that there are not."""
+    from dataclasses import fields
+
+    names = [f.name for f in fields(Task)]
+    unknown = sorted(set(task) - set(names))
+    if unknown:
+        raise ModelError(f"foraging takes bounds and the constants {', '.join(names)}; got {', '.join(unknown)}.")
+    return dict(task)
+
+
+def _with_bounds(bounds: Mapping[str, tuple[float, float]]) -> tuple[Parameter, ...]:
+    """Replace bounds by name, and refuse negative noise."""
+    unknown = sorted(set(bounds) - {p.name for p in PARAMETERS})
+    if unknown:
+        raise ModelError(f"bounds name {unknown}; the parameters are {', '.join(p.name for p in PARAMETERS)}.")
+    made = tuple(
+        Parameter(p.name, bounds=bounds.get(p.name, p.bounds), symbol=p.symbol, unit=p.unit) for p in PARAMETERS
+    )
+    if made[-1].bounds[0] < 0:
+        raise ModelError(f"noise_std must not be negative; got the bounds {made[-1].bounds}.")
+    return made
