@@ -42,7 +42,7 @@ RECIPES = {
         make=lambda: fp.NPE(
             fp.ddm(), trials=(20, 1000), passes=4, epoch_pairs=131_072, validation=16_384, average=0.9995, patience=None
         ),
-        budget=20_000_000,  # sets of 20 to 1,000 trials, each used in four passes
+        budget=15_000_000,  # sets of 20 to 1,000 trials, each used in four passes
     ),
 }
 

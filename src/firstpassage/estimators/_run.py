@@ -90,7 +90,7 @@ def plan(method: Method, *, budget: int, seed: int) -> Plan:
     return Plan(
         budget=budget * chosen.get("passes", 1), batch=batch, epoch_pairs=max(chosen["epoch_pairs"], batch),
         validation=max(chosen["validation"], batch), learning_rate=chosen["learning_rate"], average=chosen["average"],
-        patience=chosen["patience"], seed=seed,
+        patience=chosen["patience"], seed=seed, clip=chosen.get("clip"),
     )  # fmt: skip
 
 
@@ -181,6 +181,12 @@ def check_training(settings: Any) -> None:
         )
     if settings.patience is not None:
         positive_integer("patience", settings.patience)
+
+
+def check_clip(clip: Any) -> None:
+    """Refuse a norm of gradients that cannot be one."""
+    if clip is not None and not (isinstance(clip, (int, float)) and 0 < clip < float("inf")):
+        raise ModelError(f"clip must be None or a positive number; got {clip!r}.")
 
 
 def sizes(settings: Any, *names: str) -> None:

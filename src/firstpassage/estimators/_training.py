@@ -41,6 +41,8 @@ class Plan:
         Stop after so many epochs without a lower validation loss.
     seed : int
         Of everything.
+    clip : float or None
+        Largest norm of a step's gradient; a longer one is shortened to it.
     """
 
     budget: int
@@ -51,6 +53,7 @@ class Plan:
     average: float
     patience: int | None
     seed: int
+    clip: float | None = None
 
     @property
     def steps(self) -> int:
@@ -190,7 +193,8 @@ def _optimizer(plan: Plan) -> keras.optimizers.Optimizer:
         warmup_target=plan.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    return keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=min(plan.average, max(0.0, 1 - 20 / total)))
+    momentum = min(plan.average, max(0.0, 1 - 20 / total))
+    return keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=momentum, global_clipnorm=plan.clip)
 
 
 def _variables(estimator: Any) -> list[Any]:

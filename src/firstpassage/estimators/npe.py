@@ -63,6 +63,9 @@ class NPE:
         Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
     patience : int, optional
         Stop after so many epochs without a lower validation loss; None spends the whole budget.
+    clip : float, optional
+        Largest norm of a step's gradient, to which longer ones are shortened: a rare set of trials with extreme
+        statistics would else undo a long training. None lets all pass.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class NPE:
     learning_rate: float = 2e-3
     average: float = 0.998
     patience: int | None = 50
+    clip: float | None = 2.0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot train."""
@@ -110,6 +114,7 @@ class NPE:
         for name in ("layers", "summaries", "bins", "components", "passes"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
+        _run.check_clip(self.clip)
         _run.sizes(self, "widths", "flow_widths", "trial_widths")
         _check_summary(self)
         from firstpassage.estimators import _flows

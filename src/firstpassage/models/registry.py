@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from firstpassage.errors import ModelError
@@ -38,13 +39,10 @@ def make(name: str, *, bounds: Mapping[str, tuple[float, float]] | None = None, 
     >>> make("ddm").name
     'ddm'
     """
-    from firstpassage.models.ddm import ddm
-    from firstpassage.models.foraging import foraging
-
-    factories: dict[str, Callable[..., Model]] = {"ddm": ddm, "foraging": foraging}
-    if name not in factories:
+    if name not in NAMES:
         raise ModelError(f"there is no model {name!r}; the models are {', '.join(NAMES)}.")
+    factory: Callable[..., Model] = getattr(import_module(f"firstpassage.models.{name}"), name)
     try:
-        return factories[name](bounds=bounds, **settings)
+        return factory(bounds=bounds, **settings)
     except TypeError:
         raise ModelError(f"{name} does not take the settings {sorted(settings)}.") from None
