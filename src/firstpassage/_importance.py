@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from firstpassage.errors import DataError
 if TYPE_CHECKING:
     from firstpassage.likelihood import Likelihood
 
-_ROUND = 1024  # draws of a round of adaptation, and to one evaluation of the approximation
+_ROUND = 1024  # draws of a round of adaptation
 _ROUNDS = 12  # at most
 _CLOSE = 0.35  # efficiency at which adaptation ends
 _LEAST = 0.1  # share of a round that tempered weights leave effective
@@ -33,6 +32,7 @@ _FREEDOM = 5.0  # degrees of freedom of the Student t
 _WIDER = 1.15  # of its covariance than that of the draws
 _MORE = 6  # draws of the Student t for each draw of the approximate posterior
 _MOST = 6  # times so many, where the Student t fits badly
+_EDGE = 40.0  # a logistic function is constant in float64 beyond
 
 Target = Callable[[np.ndarray], np.ndarray]
 
@@ -119,7 +119,7 @@ def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], dr
     box = _nuts.bounds(likelihood, x, priors)
     with jax.enable_x64():
         z, lost = _approximate(_target(likelihood, x, priors, box), draws=draws, size=len(box), rng=rng)
-        theta = box[:, 0] + (box[:, 1] - box[:, 0]) / (1 + np.exp(-z))
+        theta = on_box(z, box)
         values = {name: theta[:, i] for i, name in enumerate(likelihood.parameter_names)}
         exact, rough = likelihood.summed(x, values), approximation(likelihood).summed(x, values)
     if not np.isfinite(exact).any():
@@ -149,29 +149,21 @@ def approximation(likelihood: Likelihood) -> Likelihood:
 
 def _target(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...], box: np.ndarray) -> Target:
     """Give the approximate log posterior on the real line, for many points."""
-    padded, weight = _nuts.pad(x)
-    program = _program(approximation(likelihood), priors)
+    rough, names = approximation(likelihood), likelihood.parameter_names
 
     def target(z: np.ndarray) -> np.ndarray:
-        blocks = np.array_split(z, max(1, -(-len(z) // _ROUND)))
-        filled = [np.resize(block, (_ROUND, z.shape[1])) for block in blocks]
-        values = [np.asarray(program(one, padded, weight, box[:, 0], box[:, 1])) for one in filled]
-        found = np.concatenate([v[: len(b)] for v, b in zip(values, blocks, strict=True)])
-        return np.where(np.isnan(found), -np.inf, found)
+        theta = dict(zip(names, on_box(z, box).T, strict=True))
+        total = rough.summed(x, theta) - (np.logaddexp(0, z) + np.logaddexp(0, -z)).sum(axis=1)
+        for name, prior in zip(names, priors, strict=True):
+            total = total + (0.0 if prior is None else np.asarray(prior.log_prob(theta[name])))
+        return np.where(np.isnan(total), -np.inf, total)
 
     return target
 
 
-@lru_cache(maxsize=16)
-def _program(likelihood: Likelihood, priors: tuple[Any, ...]) -> Callable[..., Any]:
-    """Compile the log posterior of a batch of points; each size of data is compiled once."""
-    import jax
-
-    log_posterior = _nuts.write_posterior(likelihood, priors)
-    return jax.jit(
-        lambda z, x, weight, low, high: jax.vmap(lambda one: log_posterior(one, x, weight, low, high))(z),
-        compiler_options=_nuts.compiler_options(),
-    )
+def on_box(z: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Map the real line to the box: (draw, parameter)."""
+    return np.asarray(box[:, 0] + (box[:, 1] - box[:, 0]) / (1 + np.exp(-np.clip(z, -_EDGE, _EDGE))))
 
 
 def _approximate(target: Target, *, draws: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:

@@ -20,9 +20,10 @@ def std(values: list[float]) -> float:
 
 def correlation(pairs: list[tuple[float, float]]) -> float:
     x, y = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if len(pairs) < 3 or std(x) * std(y) <= 1e-8:
+    scale, x_mean, y_mean = std(x) * std(y), mean(x), mean(y)
+    if len(pairs) < 3 or scale <= 1e-8:
         return 0.0
-    return mean([(a - mean(x)) * (b - mean(y)) for a, b in pairs]) / (std(x) * std(y))
+    return mean([(a - x_mean) * (b - y_mean) for a, b in pairs]) / scale
 
 
 def element(values: list[float], p: float) -> float:

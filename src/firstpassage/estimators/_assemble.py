@@ -12,6 +12,7 @@ import numpy as np
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import plain
 from firstpassage.models.model import Model
+from firstpassage.models.records import Schema
 
 if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
@@ -22,7 +23,7 @@ _STACK = ("bayesflow", "keras", "jax", "numpy")
 
 def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Likelihood | Posterior:
     """Make what was learned from weights and a card, to which the model's description and the versions are added."""
-    full = {**_description(model), **card}
+    full = {**_description(model, schema(model, card)), **card}
     if card["kind"] == "npe":
         from firstpassage.estimators import posterior
 
@@ -32,12 +33,20 @@ def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
 
 def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Likelihood:
     """Make a learned likelihood, float32."""
-    schema = plain.schema(model)
+    data = schema(model, card)
     return Likelihood(
-        model=model.name, kind=card["kind"], trial=schema.trial, parameters=model.parameters, columns=schema.columns,
-        read=schema.read, density=_density(model, arrays, card), limits=schema.limits,
-        simulate=partial(simulate_rows, model), precision="float32", card=dict(card), arrays=dict(arrays),
+        model=model.name, kind=card["kind"], trial=data.trial, parameters=model.parameters, columns=data.columns,
+        read=data.read, density=_density(model, arrays, card), limits=data.limits, describe=data.describe,
+        table=data.table, simulate=data.simulate or partial(simulate_rows, model), precision="float32",
+        card=dict(card), arrays=dict(arrays),
     )  # fmt: skip
+
+
+def schema(model: Model, card: Mapping[str, Any]) -> Schema:
+    """Say what the data of this estimator are: those of the model, or the sequences of decisions in them."""
+    if card["settings"].get("unit") is None or model.decisions is None:
+        return plain.schema(model)
+    return model.decisions.schema
 
 
 def _density(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Any:
@@ -53,12 +62,11 @@ def _density(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
     raise KeyError(card["kind"])
 
 
-def _description(model: Model) -> dict[str, Any]:
+def _description(model: Model, data: Schema) -> dict[str, Any]:
     """Describe the model in JSON."""
-    schema = plain.schema(model)
     return {
-        "schema": SCHEMA, "model": model.name, "model_settings": dict(model.settings), "trial": schema.trial,
-        "columns": list(schema.columns), "parameters": [
+        "schema": SCHEMA, "model": model.name, "model_settings": dict(model.settings), "trial": data.trial,
+        "columns": list(data.columns), "parameters": [
             {"name": p.name, "bounds": list(p.bounds), "unit": p.unit} for p in model.parameters
         ], "versions": _versions(),
     }  # fmt: skip

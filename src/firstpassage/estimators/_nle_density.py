@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _flows, _mixed_density
+from firstpassage.estimators import _flows, _hazard, _mixed_density
 from firstpassage.models.model import Model
 
 Density = Callable[[Any, Mapping[str, Any]], jax.Array]
@@ -17,9 +17,19 @@ Density = Callable[[Any, Mapping[str, Any]], jax.Array]
 
 def density(model: Model, arrays: Mapping[str, np.ndarray], *, settings: Mapping[str, Any]) -> Density:
     """Make the per-trial log density from weights."""
+    if settings.get("unit") is not None:
+        return _hazards(model, arrays, settings)
     if model.mixed is not None:
         return _mixed_density.make(model.mixed, arrays, settings=settings)
     return _continuous(model, arrays, settings)
+
+
+def _hazards(model: Model, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Density:
+    """Make the density of sequences of decisions."""
+    decisions: Any = model.decisions
+    widths, memory = tuple(settings["widths"]), int(settings["memory"])
+    shape = _hazard.Shape(widths=widths, memory=memory, activation=settings["activation"])
+    return _hazard.make(decisions, arrays, shape=shape, names=model.parameter_names)
 
 
 def _continuous(model: Model, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Density:

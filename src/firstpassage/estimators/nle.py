@@ -33,6 +33,10 @@ class NLE:
     ----------
     model : Model
         Supplies pairs of parameters and one trial, and a record of mixed data if it has one. Never a density.
+    unit : {"patch"}, optional
+        What a trial is, for models that can be taken apart: for `foraging`, "patch" is the visit to a patch, whose
+        decisions to stay or leave have probabilities that a recurrent hazard network learns. None is the trial that
+        the model simulates.
     flow : {"mdn", "maf-spline", "maf", "spline", "affine"}
         Mixture of normals; masked autoregressive flow with splines or affine; BayesFlow's coupling flow with splines
         or affine. For the one value of mixed data, maf-spline and spline are the same, and so are maf and affine.
@@ -44,6 +48,8 @@ class NLE:
         Of splines and of mixtures.
     choice_widths : tuple of int
         Hidden widths of the network of the category, for mixed data.
+    memory : int
+        Units of the memory of a hazard network.
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
     batch, epoch_pairs, validation : int
@@ -74,12 +80,14 @@ class NLE:
 
     model: Model
     _: KW_ONLY
+    unit: Literal["patch"] | None = None
     flow: Literal["mdn", "maf-spline", "maf", "spline", "affine"] = "mdn"
     widths: tuple[int, ...] = (32, 32, 32)
     layers: int = 3
     bins: int = 8
     components: int = 8
     choice_widths: tuple[int, ...] = (16, 16)
+    memory: int = 32
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
     batch: int = 1024
     epoch_pairs: int = 131_072
@@ -95,7 +103,10 @@ class NLE:
         if not isinstance(self.model, Model):
             raise ModelError(f"NLE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
         _flows.check(self.flow)
-        for name in ("layers", "bins", "components"):
+        if self.unit is not None and (self.model.decisions is None or self.unit != self.model.decisions.schema.trial):
+            known = "None" if self.model.decisions is None else f"None or {self.model.decisions.schema.trial!r}"
+            raise ModelError(f"unit must be {known} for {self.model.name}; got {self.unit!r}.")
+        for name in ("layers", "bins", "components", "memory"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
         _run.sizes(self, "widths", "choice_widths")
@@ -169,9 +180,21 @@ class NLE:
         """
         from firstpassage.estimators import _stream
 
+        if self.unit is not None:
+            return self._hazard(seed, simulations)
         source = _stream.source(self.model, simulations, seed=seed)
         mixed = self.model.mixed
         return self._continuous(source, seed) if mixed is None else self._mixed(mixed, source, seed)
+
+    def _hazard(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
+        """Build the estimator of decisions."""
+        from firstpassage.estimators import _hazard, _hazard_network
+
+        if simulations is not None:
+            raise ModelError(f"unit={self.unit!r} trains on fresh simulations only. Leave simulations out.")
+        decisions: Any = self.model.decisions
+        shape = _hazard.Shape(widths=self.widths, memory=self.memory, activation=self.activation)
+        return _hazard_network.estimator(decisions, self.model, shape=shape, seed=seed)
 
     def _mixed(self, mixed: Mixed, source: Source, seed: int) -> tuple[Any, Feed]:
         """Build the estimator of a category and a value."""
@@ -217,9 +240,10 @@ class NLE:
         Returns
         -------
         dict
-            As JSON can hold it.
+            As JSON can hold it; what concerns hazard networks only where there is one.
         """
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
+        unused = {"unit", "memory"} if self.unit is None else {"flow", "layers", "bins", "components", "choice_widths"}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
 
 
 def adapter(model: Model) -> Any:

@@ -25,8 +25,9 @@ from firstpassage.likelihood import Likelihood
 from firstpassage.models import patches
 from firstpassage.models.foraging_sessions import Task, draw
 from firstpassage.models.foraging_statistics import SUMMARY_NAMES, summary_statistics
-from firstpassage.models.model import Model, Schema
+from firstpassage.models.model import Model
 from firstpassage.models.parameter import Parameter
+from firstpassage.models.records import Decisions, Schema
 
 __all__ = ["PARAMETERS", "SUMMARY_NAMES", "Task", "approximate", "exact", "foraging", "summary_statistics"]
 
@@ -38,6 +39,7 @@ PARAMETERS = (
 )
 
 _LONGEST = 64  # sites of a simulated visit; few last longer
+_SOFT = 0.02  # added to the noise, for the logarithm
 
 
 def foraging(*, bounds: Mapping[str, tuple[float, float]] | None = None, **task: Any) -> Model:
@@ -77,6 +79,9 @@ def foraging(*, bounds: Mapping[str, tuple[float, float]] | None = None, **task:
         likelihood=partial(draw, task=chosen),
         exact=exact(parameters, task=chosen),
         schema=Schema(trial="window", columns=("window",), read=partial(patches.read_windows, sites=chosen.sites)),
+        decisions=Decisions(
+            schema=_visits(chosen), of_simulation=_steps_of_windows, of_trial=_steps_of_visits, conditions=_conditions
+        ),
         summary=partial(_summary, sites=chosen.sites),
         settings=asdict(chosen),
     )
@@ -102,7 +107,10 @@ def exact(parameters: tuple[Parameter, ...] = PARAMETERS, *, task: Task | None =
     Derived in `firstpassage.densities.foraging`.
     """
     chosen = task or Task()
-    return _likelihood("exact", parameters, chosen, _filtered(chosen), approximation=approximate(parameters, task=task))
+    return _likelihood(
+        "exact", parameters, chosen, _filtered(chosen), approximation=approximate(parameters, task=task),
+        sums=partial(_sums, task=chosen),
+    )  # fmt: skip
 
 
 def approximate(parameters: tuple[Parameter, ...] = PARAMETERS, *, task: Task | None = None) -> Likelihood:
@@ -130,13 +138,21 @@ def approximate(parameters: tuple[Parameter, ...] = PARAMETERS, *, task: Task | 
 
 def _likelihood(kind: Any, parameters: tuple[Parameter, ...], task: Task, density: Any, **more: Any) -> Likelihood:
     """Make a likelihood of visits."""
+    data = _visits(task)
+    return Likelihood(
+        model="foraging", kind=kind, trial=data.trial, parameters=parameters, columns=data.columns, read=data.read,
+        table=data.table, density=density, describe=data.describe, simulate=data.simulate, **more,
+    )  # fmt: skip
+
+
+def _visits(task: Task) -> Schema:
+    """Say what visits to patches are."""
     first: patches.First = "whole" if task.start == "patch" else "drop"
     nearest = (task.site_length + task.gap_min) / task.unit_length
-    return Likelihood(
-        model="foraging", kind=kind, trial="patch", parameters=parameters, columns=patches.COLUMNS,
-        read=partial(patches.read, first=first, nearest=nearest),
-        table=partial(patches.table, first=first, nearest=nearest),
-        density=density, describe=patches.describe, simulate=partial(_simulate_visits, task=task), **more,
+    return Schema(
+        trial="patch", columns=patches.COLUMNS, read=partial(patches.read, first=first, nearest=nearest),
+        describe=patches.describe, table=partial(patches.table, first=first, nearest=nearest),
+        simulate=partial(_simulate_visits, task=task),
     )  # fmt: skip
 
 
@@ -148,6 +164,21 @@ def _filtered(task: Task) -> Callable[..., Any]:
         return _each(x, theta, task, partial(visits.log_probability, nodes=visits.node_count(sites)))
 
     return density
+
+
+def _sums(x: np.ndarray, theta: Mapping[str, np.ndarray], *, task: Task) -> np.ndarray:
+    """Sum the exact log probability over visits x (patch, 4 * site), for parameters (draw,)."""
+    from firstpassage.densities import foraging_filter
+
+    sites = patches.unpack(x)
+    there = sites[..., 3] > 0
+    time, reward, stop, _ = np.moveaxis(sites[there], -1, 0)
+    lengths = there.sum(axis=1)
+    rows = np.stack([theta[p.name] for p in PARAMETERS], axis=-1)[:, None]
+    each = foraging_filter.log_probabilities(
+        time, reward, stop, np.cumsum(lengths) - lengths, rows, threshold=task.threshold, start=task.start_evidence
+    )
+    return each.sum(axis=1)
 
 
 def _matched(task: Task) -> Callable[..., Any]:
@@ -171,6 +202,49 @@ def _each(x: Any, theta: Mapping[str, Any], task: Task, function: Callable[..., 
         return function(*columns, **row, threshold=task.threshold, start=task.start_evidence)
 
     return jax.vmap(one)(patches.unpack(x), values)
+
+
+def _steps_of_windows(data: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take windows (n, 1, site, 3) apart, for networks: what is known before each decision, stay or leave, begins."""
+    time, reward, stop = np.moveaxis(np.asarray(data["window"], np.float32)[:, 0], -1, 0)
+    begins = np.concatenate([np.ones((len(stop), 1), bool), stop[:, :-1] == 0], axis=1)
+    return np.asarray(_features(time, reward, stop, begins)), 1 - stop, begins.astype(np.float32)
+
+
+def _steps_of_visits(x: Any) -> tuple[Any, Any, Any]:
+    """Take visits (patch, 4 * site) apart, for networks."""
+    import jax.numpy as jnp
+
+    time, reward, stop, present = jnp.moveaxis(patches.unpack(x), -1, 0)
+    begins = jnp.broadcast_to(jnp.arange(time.shape[1]) == 0, time.shape)
+    return _features(time, reward, stop, begins), 1 - stop, present
+
+
+def _features(time: Any, reward: Any, stop: Any, begins: Any) -> Any:
+    """Give distance in the patch, distance from the site before, rewarded and unrewarded stops so far, the last one."""
+    import jax
+    import jax.numpy as jnp
+
+    def before(values: Any) -> Any:
+        return jnp.concatenate([jnp.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+
+    def since(values: Any) -> Any:
+        total = jnp.cumsum(before(values), axis=1)
+        return total - jax.lax.cummax(jnp.where(begins, total, 0.0), axis=1)
+
+    step = time - jnp.where(begins, 0.0, before(time))
+    rewards, failures = since(reward), since(stop * (1 - reward))
+    last = jnp.where(begins, 0.0, before(reward))
+    return jnp.stack([time, step, jnp.sqrt(time), rewards, failures, last], axis=-1)
+
+
+def _conditions(theta: Mapping[str, Any]) -> Any:
+    """Give coordinates of the parameters: with the logarithm of the noise beside the others, and its inverse."""
+    import jax.numpy as jnp
+
+    noise = theta["noise_std"]
+    own = [theta[p.name] for p in PARAMETERS]
+    return jnp.stack([*own, jnp.log(noise + _SOFT), 1 / (noise + _SOFT)], axis=-1)
 
 
 def _summary(x: np.ndarray, *, sites: int) -> np.ndarray:

@@ -108,8 +108,8 @@ class Task:
             raise ModelError(f"session_start must be True or False; got {self.session_start!r}.")
         for name, least in (("sites", 3), ("burn_in", 1)):
             _check_count(name, getattr(self, name), least=least)
-        for field in fields(self)[4:]:
-            object.__setattr__(self, field.name, _number(field.name, getattr(self, field.name)))
+        for name in (field.name for field in fields(self) if field.type == "float"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         _require(self.gap_min >= 0, "gap_min", self.gap_min, "at least 0 cm")
         _require(self.gap_scale > 0, "gap_scale", self.gap_scale, "above 0 cm")
         _require(self.gap_max > self.gap_min, "gap_max", self.gap_max, f"above gap_min={self.gap_min:g} cm")
@@ -220,10 +220,11 @@ def _table(theta: Mapping[str, ArrayLike]) -> np.ndarray:
     missing = [name for name in PARAMETERS if name not in theta]
     if missing or len(theta) != len(PARAMETERS):
         raise ModelError(f"theta must have {', '.join(PARAMETERS)}; got {', '.join(theta) or 'nothing'}.")
-    rows = np.broadcast_arrays(*(np.atleast_1d(np.asarray(theta[name], dtype=np.float32)) for name in PARAMETERS))
+    rows = [np.asarray(theta[name], dtype=np.float32) for name in PARAMETERS]
+    shapes = {name: row.shape for name, row in zip(PARAMETERS, rows, strict=True)}
+    if set(shapes.values()) != {rows[0].shape} or rows[0].ndim != 1:
+        raise ModelError(f"each parameter must have the same shape (n,); got {shapes}. Broadcast and flatten theta.")
     table = np.stack(rows)
-    if table.ndim != 2:
-        raise ModelError(f"each parameter must have shape (n,); got {table.shape[1:]}. Flatten theta.")
     bad = ~np.isfinite(table).all(axis=0) | (table[3] < 0)
     if bad.any():
         i = int(np.argmax(bad))
@@ -289,7 +290,7 @@ def _length(task: Task, k: jax.Array) -> jax.Array:
 def _site(
     state: _State, theta: jax.Array, bits: tuple[jax.Array, ...], length: jax.Array, task: Task
 ) -> tuple[_State, tuple[jax.Array, jax.Array]]:
-    """Run to the next site, and stop there or leave; the outcome is 2 for a reward, 1 for a stop without, 0 to leave."""
+    """Run to the next site; outcome 0 is to leave there, 1 to stop for nothing, 2 to stop and be rewarded."""
     drift, reward_bump, failure_bump, noise = theta
     distance = _once(length + _gap(bits[0], task))
     grown = _once(state.evidence + drift * distance + noise * jnp.sqrt(distance) * _normal(bits[1]))

@@ -45,8 +45,7 @@ DEPENDENT = {
 INDEPENDENT = tuple(name for name in SUMMARY_NAMES if name not in DEPENDENT)
 
 _TINY = 1e-8  # below it a scale counts as this, or as none
-_BUCKETS = 128  # for order statistics
-_FEW = 24  # values that are sorted fastest by insertion
+_BUCKETS = 128  # for order statistics, at least
 
 
 def summary_statistics(windows: np.ndarray) -> np.ndarray:
@@ -82,7 +81,9 @@ def summary_statistics(windows: np.ndarray) -> np.ndarray:
     table = data.reshape(-1, *data.shape[-2:])
     table = np.ascontiguousarray(table, dtype=np.float32 if data.dtype == np.float32 else np.float64)
     statistics = np.empty((len(table), len(SUMMARY_NAMES)))
-    bad = _summarise(table, statistics)
+    sites = table.shape[1]
+    ends = np.empty(max(sites, _BUCKETS) + 1, dtype=np.int64)
+    bad = _summarise(table, statistics, np.arange(sites, dtype=np.float64), np.empty((8, sites)), ends)
     if bad >= 0:
         raise DataError(
             f"windows must be finite, with stop 0 or 1; window {bad} is not so. Columns are patch_time, reward, stop."
@@ -94,18 +95,15 @@ _compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"r
 
 
 @_compiled
-def _summarise(windows: np.ndarray, statistics: np.ndarray) -> int:
+def _summarise(
+    windows: np.ndarray, statistics: np.ndarray, index: np.ndarray, work: np.ndarray, ends: np.ndarray
+) -> int:
     """Fill one row of statistics for each window; give the number of the first bad window, or -1."""
-    n = windows.shape[1]
-    work = np.empty((8, n))
-    index = np.arange(n) * 1.0
-    buckets = np.empty(_BUCKETS + 1, np.int64)
-    places = np.empty(n, np.int64)
     for i in range(len(windows)):
         if not _unpack(windows[i], work[0], work[1], work[2]):
             return i
         _one(work, index, statistics[i])
-        _order_statistics(work, places, buckets, statistics[i])
+        _order_statistics(work, ends, statistics[i])
     return -1
 
 
@@ -141,7 +139,7 @@ def _one(work: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
     out[13] = _correlation(index, _moments(index, stop), time, (m, out[1], out[2]), stop)
     out[14] = out[12] - out[11]
     out[23] = total / most
-    out[24], out[25] = _mean(index, rewarded), rewarded.sum() / most
+    out[24], out[25] = _mean(index, rewarded), _unweighted_moments(rewarded)[0] / most
     out[26], out[27], out[28] = m, n / most, m / n
     out[33] = _unweighted_moments(change[:-1])[2]
     _after_outcome(work, out)
@@ -231,7 +229,7 @@ def _correlation(
 
 
 @_compiled
-def _order_statistics(work: np.ndarray, places: np.ndarray, buckets: np.ndarray, out: np.ndarray) -> None:
+def _order_statistics(work: np.ndarray, ends: np.ndarray, out: np.ndarray) -> None:
     """Fill the maximum and the quartiles: values are dealt to buckets, and only the buckets asked for are sorted."""
     time, stop, values, dealt = work[0], work[2], work[3], work[4]
     m = 0
@@ -241,45 +239,44 @@ def _order_statistics(work: np.ndarray, places: np.ndarray, buckets: np.ndarray,
     if m == 0:
         out[0] = out[16] = out[17] = out[18] = out[19] = 0.0
         return
-    out[0] = _deal(values[:m], dealt, places, buckets)
+    out[0] = _deal(values[:m], dealt, ends)
     for quarter in range(1, 4):
         rank = quarter * m // 4
         bucket = 0
-        while buckets[bucket] <= rank:
+        while ends[bucket] <= rank:
             bucket += 1
-        _sort(dealt[(buckets[bucket - 1] if bucket else 0) : buckets[bucket]])
+        _sort(dealt, ends[bucket - 1] if bucket else 0, ends[bucket])
         out[15 + quarter] = dealt[rank]
     out[19] = out[18] - out[16]
 
 
 @_compiled
-def _deal(values: np.ndarray, dealt: np.ndarray, places: np.ndarray, ends: np.ndarray) -> float:
+def _deal(values: np.ndarray, dealt: np.ndarray, ends: np.ndarray) -> float:
     """Order values by buckets of equal width, of which `ends` are the ends in `dealt`; give the largest value."""
     low = high = values[0]
     for value in values:
         low, high = min(low, value), max(high, value)
-    scale = (_BUCKETS - 1) / (high - low) if high > low else 0.0
-    ends[:] = 0
-    for k in range(len(values)):
-        places[k] = int((values[k] - low) * scale)
-        ends[places[k] + 1] += 1
-    for bucket in range(_BUCKETS):
+    last = len(ends) - 2
+    scale = last / (high - low) if high > low else 0.0
+    for bucket in range(len(ends)):
+        ends[bucket] = 0
+    for value in values:
+        ends[int((value - low) * scale) + 1] += 1
+    for bucket in range(last):
         ends[bucket + 1] += ends[bucket]
-    for k in range(len(values)):
-        dealt[ends[places[k]]] = values[k]
-        ends[places[k]] += 1
+    for value in values:
+        bucket = int((value - low) * scale)
+        dealt[ends[bucket]] = value
+        ends[bucket] += 1
     return high
 
 
 @_compiled
-def _sort(values: np.ndarray) -> None:
-    """Sort in place."""
-    if len(values) > _FEW:
-        values[:] = np.sort(values)
-        return
-    for k in range(1, len(values)):
+def _sort(values: np.ndarray, start: int, end: int) -> None:
+    """Sort a few neighbours in place, by insertion."""
+    for k in range(start + 1, end):
         value, place = values[k], k
-        while place > 0 and values[place - 1] > value:
+        while place > start and values[place - 1] > value:
             values[place] = values[place - 1]
             place -= 1
         values[place] = value

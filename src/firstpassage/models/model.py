@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,89 +13,13 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import _simulate
 from firstpassage.models.parameter import Parameter
+from firstpassage.models.records import Decisions, Mixed, Schema, Symmetry
 
 if TYPE_CHECKING:
     import bayesflow as bf
 
 Style = Literal["batch", "single", "jax"]
 Theta = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Schema:
-    """Say what one subject's data are.
-
-    Parameters
-    ----------
-    trial : str
-        What one trial is, such as ``"choice"``.
-    columns : tuple of str
-        Names of a trial's observed variables, as the simulator returns them.
-    read : callable
-        Turns a user's data into an array of shape (trial, column), or raises `DataError`.
-    limits : callable, optional
-        ``limits(x) -> {name: (lower, upper)}``: bounds on parameters that the data imply.
-    """
-
-    trial: str
-    columns: tuple[str, ...]
-    read: Callable[[Any], np.ndarray]
-    limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None = None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Symmetry:
-    """Tell a network what it need not learn: the symmetries of the simulator, never a density.
-
-    Parameters
-    ----------
-    invariants : callable
-        Pure JAX, ``invariants(x, theta) -> (..., feature)``: coordinates that the symmetries leave unchanged.
-        `theta` is a dict of arrays that broadcast against ``x[..., column]``.
-    log_scale : callable
-        ``log_scale(x, theta) -> (...,)``: the log Jacobian of the change of units that the invariants undo.
-    evidence : callable
-        ``evidence(x) -> (..., feature)``: coordinates of the data alone, for the evidence p(x) in a ratio.
-    possible : callable
-        ``possible(x, theta) -> (...,)`` of bool: where the simulator can produce the data at all.
-    """
-
-    invariants: Callable[[Any, Mapping[str, Any]], Any]
-    log_scale: Callable[[Any, Mapping[str, Any]], Any]
-    evidence: Callable[[Any], Any]
-    possible: Callable[[Any, Mapping[str, Any]], Any]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Mixed:
-    """Say how a trial splits into a category and one continuous value, for likelihoods learned from mixed data.
-
-    All callables are pure JAX; `theta` is a dict of arrays that broadcast against ``x[..., column]``. The features may
-    carry the model's symmetries: swapping the names of the categories, and the unit of the value. Never a density.
-
-    Parameters
-    ----------
-    categories : tuple of float
-        Codes of the categories, such as those of the response.
-    category : callable
-        ``category(x) -> (...,)``: the code of each trial.
-    features : callable
-        ``features(theta, category) -> (..., feature)``: what the network of that category is given.
-    value : callable
-        ``value(x, theta) -> (u, log_jacobian)``, each (...,): an unbounded coordinate of the continuous value, finite
-        where the data are possible, and the log of its derivative.
-    inverse : callable
-        ``inverse(u, category, theta) -> (..., column)``: the trial with this coordinate and category.
-    possible : callable
-        ``possible(x, theta) -> (...,)`` of bool: where the simulator can produce the data at all.
-    """
-
-    categories: tuple[float, ...]
-    category: Callable[[Any], Any]
-    features: Callable[[Mapping[str, Any], Any], Any]
-    value: Callable[[Any, Mapping[str, Any]], tuple[Any, Any]]
-    inverse: Callable[[Any, Any, Mapping[str, Any]], Any]
-    possible: Callable[[Any, Mapping[str, Any]], Any]
 
 
 class Model:
@@ -123,6 +46,8 @@ class Model:
         Symmetries of the simulator that networks may use.
     mixed : Mixed, optional
         How a trial splits into a category and a continuous value.
+    decisions : Decisions, optional
+        How a trial is a sequence of decisions.
     summary : callable, optional
         Summary statistics of the data.
     style : {"batch", "single", "jax"}
@@ -155,6 +80,7 @@ class Model:
         schema: Schema | None = None,
         symmetry: Symmetry | None = None,
         mixed: Mixed | None = None,
+        decisions: Decisions | None = None,
         summary: Callable[..., Any] | None = None,
         style: Style = "batch",
         settings: Mapping[str, Any] | None = None,
@@ -169,7 +95,7 @@ class Model:
             raise ModelError(f"prior must be a function f(n, *, rng) -> dict of (n,) arrays; got {prior!r}.")
         self._freeze(
             name=name, parameters=_parameters(parameters), exact=exact, schema=schema, symmetry=symmetry,
-            mixed=mixed, summary=summary, style=style, settings=dict(settings or {}),
+            mixed=mixed, decisions=decisions, summary=summary, style=style, settings=dict(settings or {}),
             _simulator=likelihood, _prior=prior,
         )  # fmt: skip
 
@@ -179,6 +105,7 @@ class Model:
     schema: Schema | None
     symmetry: Symmetry | None
     mixed: Mixed | None
+    decisions: Decisions | None
     summary: Callable[..., Any] | None
     style: Style
     settings: Mapping[str, Any]
