@@ -61,7 +61,9 @@ LAZY = {
 }
 
 # Private files beside the rooms, and the room that each is a part of.
-PARTS = dict.fromkeys(["_nuts", "_nuts_lanes", "_nuts_many", "_subjects"], "likelihood") | {"_console": "cli"}
+PARTS = dict.fromkeys(
+    ["_importance", "_nuts", "_nuts_lanes", "_nuts_many", "_sampling", "_subjects", "_values", "_weights"], "likelihood"
+) | {"_console": "cli"}
 
 HEAVY = [
     *["arviz", "bayesflow", "blackjax", "hssm", "jax", "keras", "matplotlib", "numba"],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,19 @@ from firstpassage.errors import ModelError
 
 if TYPE_CHECKING:
     from firstpassage.likelihood import Likelihood
+
+
+class Described(Protocol):
+    """Anything that names the observed variables of its data."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @property
+    def describe(self) -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
+        """What to list of every trial instead."""
+
 
 _Found = tuple[_nuts.Result, dict[str, Any]]
 
@@ -55,12 +68,12 @@ def priors(likelihood: Likelihood, given: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(given.get(p.name, p.prior) for p in likelihood.parameters)
 
 
-def observed(likelihood: Likelihood, x: Sequence[np.ndarray], *, many: bool) -> dict[str, np.ndarray]:
+def observed(source: Described, x: Sequence[np.ndarray], *, many: bool) -> dict[str, np.ndarray]:
     """Name the observed variables of data sets: ([dataset], trial), NaN beyond the last trial of a data set."""
-    if likelihood.describe is None:
-        found = _subjects.observed(x, likelihood.columns)
+    if source.describe is None:
+        found = _subjects.observed(x, source.columns)
     else:
-        listed = [likelihood.describe(one) for one in x]
+        listed = [source.describe(one) for one in x]
         rows = [np.stack(list(one.values()), axis=1) for one in listed]
         found = _subjects.observed(rows, tuple(listed[0]))
     return found if many else {name: value[0] for name, value in found.items()}

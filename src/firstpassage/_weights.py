@@ -10,10 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 TRUSTED = 0.7  # largest Pareto k with which weighted draws may be used
+_EQUAL = 2.0  # times the mean: weights up to this are nearly equal, and their largest ones show no tail to be fitted
 
 
 def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Smooth the largest weights, and normalise: weights that sum to one, and Pareto k (infinite if hopeless)."""
+    """Smooth the largest weights, and normalise: weights that sum to one, and Pareto k.
+
+    k is infinite if it is hopeless, and 0 where the weights are nearly equal: there the fit would describe noise.
+    """
     from arviz_stats.base import array_stats
 
     finite = np.where(np.isfinite(log_weight), log_weight, -1e300)
@@ -22,7 +26,8 @@ def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
     weight = np.exp(np.asarray(smooth) - np.max(smooth))
     weight[~np.isfinite(log_weight)] = 0.0
     known = float(k) if np.isfinite(k) else np.inf
-    return weight / weight.sum(), known
+    raw = np.exp(np.maximum(shifted, -700.0))
+    return weight / weight.sum(), 0.0 if raw.max() <= _EQUAL * raw.mean() else known
 
 
 def effective(weight: np.ndarray) -> float:

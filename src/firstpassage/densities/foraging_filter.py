@@ -75,6 +75,28 @@ def log_probabilities(
     array([[-0.98, -0.  ],
            [-0.52, -0.  ]])
     """
+    sites, edges, parameters = prepared(patch_time, reward, stop, first, theta)
+    longest = np.array([sites for sites, _ in NODES])
+    rules = tuple(np.stack(np.polynomial.legendre.leggauss(n)) for n in (*(n for _, n in NODES), MOST_NODES))
+    return _fill(sites, edges, parameters, threshold - start, longest, rules)
+
+
+def prepared(
+    patch_time: ArrayLike, reward: ArrayLike, stop: ArrayLike, first: ArrayLike, theta: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check visits and parameters, and put what a filter needs of each site into a row.
+
+    Parameters
+    ----------
+    patch_time, reward, stop, first, theta
+        As for `log_probabilities`.
+
+    Returns
+    -------
+    (ndarray, ndarray, ndarray)
+        Sites (site, 5): patch_time, step, rewarded and unrewarded stops before, stop; edges of the visits
+        (patch + 1,); theta in float64.
+    """
     time, reward, stop = (np.asarray(x, dtype=np.float64) for x in (patch_time, reward, stop))
     edges = np.append(np.asarray(first, dtype=np.int64), time.size)
     parameters = np.ascontiguousarray(theta, dtype=np.float64)
@@ -83,14 +105,17 @@ def log_probabilities(
     step[edges[:-1]] = time[edges[:-1]]
     rewards, failures = (_before(stop * kind, edges) for kind in (reward, 1.0 - reward))
     sites = np.stack([time, step, rewards, failures, stop], axis=1)
-    longest = np.array([sites for sites, _ in NODES])
-    rules = tuple(np.stack(np.polynomial.legendre.leggauss(n)) for n in (*(n for _, n in NODES), MOST_NODES))
-    return _fill(sites, edges, parameters, threshold - start, longest, rules)
+    return sites, edges, parameters
 
 
 def _check(time: np.ndarray, reward: np.ndarray, stop: np.ndarray, edges: np.ndarray, theta: np.ndarray) -> None:
     """Refuse sites that are no visits, and parameters that do not fit them."""
-    if not time.ndim == 1 or not time.shape == reward.shape == stop.shape or edges[0] != 0 or (np.diff(edges) < 1).any():
+    if (
+        not time.ndim == 1
+        or not time.shape == reward.shape == stop.shape
+        or edges[0] != 0
+        or (np.diff(edges) < 1).any()
+    ):
         raise DataError(
             "patch_time, reward and stop must have one entry per site, and first must increase from 0 within them; got "
             f"shapes {time.shape}, {reward.shape}, {stop.shape} and first={edges[:-1]}. Leave out empty visits."
@@ -198,7 +223,7 @@ def _move(moved: np.ndarray, level: float, mean: float, deviation: float, nodes:
         moved[j] = (upper - 0.5 * (1.0 - nodes[j]) * length) * deviation + mean
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _spread(
     place: np.ndarray, mass: np.ndarray, moved: np.ndarray, moved_mass: np.ndarray, rate: float, value: float
 ) -> None:
@@ -214,25 +239,23 @@ def _spread(
             low += 1
         while high < moved.size and moved[high] < place[i] + reach:
             high += 1
+        here, weight = place[i], mass[i]
         for j in range(low, high):
-            moved_mass[j] += mass[i] * _exponential(rate * (moved[j] - place[i]) ** 2)
+            distance = moved[j] - here
+            moved_mass[j] += weight * _exponential(rate * distance * distance)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _exponential(x: float) -> float:
     """Compute exp(-x) for x within the table: a quick one that the compiler can vectorise, to 1e-15."""
     nearest = np.uint64(x * _GRID + 0.5)
-    r = nearest / _GRID - x
-    series = 1.0 + r / 7.0
-    for n in (6.0, 5.0, 4.0, 3.0, 2.0, 1.0):
-        series = 1.0 + series * r / n
+    r = np.float64(nearest) * (1.0 / _GRID) - x
+    series = 1.0 + r * (1.0 + r * (1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120 + r * (1 / 720 + r * (1 / 5040)))))))
     return _EXPONENTIAL[nearest] * series
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _spread_logs(
-    place: np.ndarray, mass: np.ndarray, moved: np.ndarray, moved_mass: np.ndarray, rate: float
-) -> None:
+def _spread_logs(place: np.ndarray, mass: np.ndarray, moved: np.ndarray, moved_mass: np.ndarray, rate: float) -> None:
     """Do as `_spread` where all masses would be lost."""
     terms = np.empty(place.size)
     for j in range(moved.size):

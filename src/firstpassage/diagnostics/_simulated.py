@@ -267,6 +267,9 @@ def simulate(model: Model, truth: Mapping[str, np.ndarray], *, sizes: np.ndarray
     drawn = model.likelihood(truth, trials=int(sizes.max()), seed=seeds.derive(seed, "simulated data"))
     if model.schema is None:
         return tuple({name: value[i, :n] for name, value in drawn.items()} for i, n in enumerate(sizes))
+    if len(drawn) == 1:
+        whole = next(iter(drawn.values()))
+        return tuple(whole[i, :n] for i, n in enumerate(sizes))
     if set(drawn) == set(model.schema.columns):
         drawn = {name: drawn[name] for name in model.schema.columns}
     n_max = int(sizes.max())

@@ -83,7 +83,7 @@ def _exact(posterior: Posterior) -> Likelihood:
 def _log_target(posterior: Posterior, exact: Likelihood, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Evaluate log prior + exact log likelihood for each draw."""
     values = {name: theta[:, i] for i, name in enumerate(posterior.parameter_names)}
-    summed = exact.summed(x, values)
+    summed = exact.summed(x if posterior.given is None else exact.read(posterior.given(x)), values)
     if not np.isfinite(summed).any():
         raise DataError("the exact likelihood is zero for all draws of the network. Look at the extreme trials.")
     return summed + posterior.log_prior(values)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from firstpassage import _subjects, seeds
+from firstpassage import _sampling, _subjects, seeds
 from firstpassage.errors import DataError, ModelError
 from firstpassage.estimators import _correction, _latent
 from firstpassage.estimators._correction import Corrected
@@ -59,6 +59,10 @@ class Posterior:
         What is known of it: training, versions, audit.
     arrays : mapping of str to ndarray
         Weights, as its bundle holds them.
+    describe : callable, optional
+        ``describe(x) -> {name: (trial,)}``: what to list of every trial, where `columns` do not name the columns of x.
+    given : callable, optional
+        ``given(x)`` undoes `read`, where the exact likelihood reads the same data in another way.
 
     Examples
     --------
@@ -82,6 +86,8 @@ class Posterior:
     exact: Likelihood | None
     card: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
+    describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
+    given: Callable[[np.ndarray], Any] | None = None
 
     @property
     def kind(self) -> Literal["npe"]:
@@ -305,8 +311,7 @@ class Posterior:
 
         draws = {name: shaped(theta[..., i]) for i, name in enumerate(self.parameter_names)}
         stats = {name: shaped(value) for name, value in statistics.items()}
-        observed = _subjects.observed(x, self.columns)
-        data = observed if many else {name: value[0] for name, value in observed.items()}
+        data = _sampling.observed(self, x, many=many)
         each = ["dataset"] if many else []
         tree = arviz_base.from_dict(
             {"posterior": draws, "sample_stats": stats, "observed_data": data},
@@ -359,6 +364,6 @@ def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
         model=model.name, trial=schema.trial, parameters=model.parameters, columns=schema.columns, trials=(low, high),
         read=schema.read, limits=schema.limits, simulate=partial(_assemble.simulate_rows, model),
         encode=_sets.encoder(model, trials=(low, high), summary=card["settings"].get("summary", "moments")),
-        log_prior=model.log_prior, exact=model.exact,
+        log_prior=model.log_prior, exact=model.exact, describe=schema.describe, given=schema.given,
         card=dict(card), arrays=dict(arrays),
     )  # fmt: skip

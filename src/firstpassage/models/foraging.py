@@ -78,7 +78,7 @@ def foraging(*, bounds: Mapping[str, tuple[float, float]] | None = None, **task:
         parameters=parameters,
         likelihood=partial(draw, task=chosen),
         exact=exact(parameters, task=chosen),
-        schema=Schema(trial="window", columns=("window",), read=partial(patches.read_windows, sites=chosen.sites)),
+        schema=_windows(chosen),
         decisions=Decisions(
             schema=_visits(chosen), of_simulation=_steps_of_windows, of_trial=_steps_of_visits, conditions=_conditions
         ),
@@ -109,7 +109,7 @@ def exact(parameters: tuple[Parameter, ...] = PARAMETERS, *, task: Task | None =
     chosen = task or Task()
     return _likelihood(
         "exact", parameters, chosen, _filtered(chosen), approximation=approximate(parameters, task=task),
-        sums=partial(_sums, task=chosen),
+        sums=partial(_sums, task=chosen, kind="exact"),
     )  # fmt: skip
 
 
@@ -133,7 +133,8 @@ def approximate(parameters: tuple[Parameter, ...] = PARAMETERS, *, task: Task | 
     Maybeck (1979), Stochastic models, estimation, and control: assumed-density filtering.
     """
     chosen = task or Task()
-    return _likelihood("approximate", parameters, chosen, _matched(chosen))
+    sums = partial(_sums, task=chosen, kind="approximate")
+    return _likelihood("approximate", parameters, chosen, _matched(chosen), sums=sums)
 
 
 def _likelihood(kind: Any, parameters: tuple[Parameter, ...], task: Task, density: Any, **more: Any) -> Likelihood:
@@ -156,6 +157,20 @@ def _visits(task: Task) -> Schema:
     )  # fmt: skip
 
 
+def _windows(task: Task) -> Schema:
+    """Say what windows are."""
+    return Schema(
+        trial="window", columns=("window",), read=partial(patches.read_windows, sites=task.sites),
+        describe=partial(_describe_windows, sites=task.sites), given=lambda x: x.reshape(-1, task.sites, 3),
+    )  # fmt: skip
+
+
+def _describe_windows(x: np.ndarray, *, sites: int) -> dict[str, np.ndarray]:
+    """Count what happened in each window x (window, 3 * site)."""
+    _, reward, stop = np.moveaxis(x.reshape(-1, sites, 3), -1, 0)
+    return {"stops": stop.sum(axis=1), "rewards": reward.sum(axis=1), "leaves": (1 - stop).sum(axis=1)}
+
+
 def _filtered(task: Task) -> Callable[..., Any]:
     """Write the exact log probability of visits x (patch, 4 * site)."""
 
@@ -166,16 +181,17 @@ def _filtered(task: Task) -> Callable[..., Any]:
     return density
 
 
-def _sums(x: np.ndarray, theta: Mapping[str, np.ndarray], *, task: Task) -> np.ndarray:
-    """Sum the exact log probability over visits x (patch, 4 * site), for parameters (draw,)."""
-    from firstpassage.densities import foraging_filter
+def _sums(x: np.ndarray, theta: Mapping[str, np.ndarray], *, task: Task, kind: str) -> np.ndarray:
+    """Sum the log probability over visits x (patch, 4 * site), for parameters (draw,)."""
+    from firstpassage.densities import foraging_filter, foraging_moments
 
+    density = foraging_filter.log_probabilities if kind == "exact" else foraging_moments.log_probabilities
     sites = patches.unpack(x)
     there = sites[..., 3] > 0
     time, reward, stop, _ = np.moveaxis(sites[there], -1, 0)
     lengths = there.sum(axis=1)
     rows = np.stack([theta[p.name] for p in PARAMETERS], axis=-1)[:, None]
-    each = foraging_filter.log_probabilities(
+    each = density(
         time, reward, stop, np.cumsum(lengths) - lengths, rows, threshold=task.threshold, start=task.start_evidence
     )
     return each.sum(axis=1)
@@ -248,8 +264,12 @@ def _conditions(theta: Mapping[str, Any]) -> Any:
 
 
 def _summary(x: np.ndarray, *, sites: int) -> np.ndarray:
-    """Summarise windows (dataset, 1, 3 * site)."""
-    return summary_statistics(x.reshape(len(x), sites, 3))
+    """Summarise windows (dataset, 1, 3 * site) by the 37 statistics, those without a bound on a logarithmic scale."""
+    found = summary_statistics(x.reshape(len(x), sites, 3))
+    for name in ("after_reward_cv", "after_failure_cv", "signal_to_noise"):
+        i = SUMMARY_NAMES.index(name)
+        found[:, i] = np.log1p(found[:, i])
+    return found
 
 
 def _simulate_visits(theta: Mapping[str, np.ndarray], rng: np.random.Generator, *, task: Task) -> np.ndarray:

@@ -25,6 +25,8 @@ class Schema:
         ``limits(x) -> {name: (lower, upper)}``: bounds on parameters that the data imply.
     describe, table, simulate : callable, optional
         As for `Likelihood`, where a trial is more than a row of the data.
+    given : callable, optional
+        ``given(x)`` undoes `read`, where the exact likelihood reads the same data in another way.
     """
 
     trial: str
@@ -34,6 +36,7 @@ class Schema:
     describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
     table: Callable[[Any], Any] | None = None
     simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
+    given: Callable[[np.ndarray], Any] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
