@@ -1,7 +1,8 @@
 """Importance sampling by way of a quick approximation of the likelihood, for likelihoods that have one.
 
 A Student t on the real line is fitted to the approximate posterior in rounds (adaptive importance sampling); its draws,
-resampled to the approximate posterior, are weighed by exact over approximate likelihood, smoothed, and resampled.
+resampled to the approximate posterior, are weighed by exact over approximate likelihood, smoothed, and resampled. Where
+these weights cannot be trusted or leave few draws, the Student t is fitted to the exact posterior itself.
 
 References
 ----------
@@ -31,6 +32,9 @@ _LEAST = 0.1  # share of a round that tempered weights leave effective
 _FREEDOM = 5.0  # degrees of freedom of the Student t
 _WIDER = 1.15  # of its covariance than that of the draws
 _MORE = 6  # draws of the Student t for each draw of the approximate posterior
+_FEW = 0.25  # share of the draws that must be effective
+_BROAD = 4  # draws of the Student t for each draw, where it is fitted to the exact posterior
+_REFINED = 4  # rounds of that at most
 _MOST = 6  # times so many, where the Student t fits badly
 _EDGE = 40.0  # a logistic function is constant in float64 beyond
 
@@ -39,14 +43,14 @@ Target = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Corrected:
-    """Hold draws of one data set (draw, parameter), their exact log likelihood, and what the weights say.
+    """Hold draws of one data set (draw, parameter), their log posterior, and what the weights say.
 
     Parameters
     ----------
     theta : ndarray, shape (draw, parameter)
         Resampled.
     lp : ndarray, shape (draw,)
-        Log likelihood.
+        Log posterior on the real line, up to a constant.
     pareto_k : float
         Of the weights from the approximate to the exact posterior.
     efficiency : float
@@ -115,24 +119,40 @@ def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], dr
     """
     import jax
 
-    rng = seeds.generator(seed, "importance sampling")
+    rng, rough = seeds.generator(seed, "importance sampling"), approximation(likelihood)
     box = _nuts.bounds(likelihood, x, priors)
     with jax.enable_x64():
-        z, lost = _approximate(_target(likelihood, x, priors, box), draws=draws, size=len(box), rng=rng)
-        theta = on_box(z, box)
-        values = {name: theta[:, i] for i, name in enumerate(likelihood.parameter_names)}
-        exact, rough = likelihood.summed(x, values), approximation(likelihood).summed(x, values)
-    if not np.isfinite(exact).any():
-        raise DataError(
-            f"the {likelihood.kind} likelihood of {likelihood.model} is zero for all draws of its approximation. Look "
-            "at the extreme trials."
-        )
-    weight, k = _weights.smoothed(exact - rough)
-    efficiency = _weights.effective(weight) / draws
+        z, found = _approximate(_target(rough, x, priors, box), draws=draws, size=len(box), rng=rng)
+        target = _target(likelihood, x, priors, box)
+        exact = target(z)
+        if not np.isfinite(exact).any():
+            raise DataError(
+                f"the {likelihood.kind} likelihood of {likelihood.model} is zero for all draws of its approximation. "
+                "Look at the extreme trials."
+            )
+        weight, k = _weights.smoothed(exact - _target(rough, x, priors, box)(z))
+        effective = _weights.effective(weight) / draws * min(found, draws)
+        if k > _weights.TRUSTED or effective < _FEW * draws:
+            z, exact, weight, k = _refined(target, z, weight, draws=draws, rng=rng)
+            effective = _weights.effective(weight)
     rows = _weights.systematic(weight, draws, rng)
     return Corrected(
-        theta=theta[rows], lp=exact[rows], pareto_k=k, efficiency=efficiency, effective=efficiency * min(lost, draws)
+        theta=on_box(z[rows], box), lp=exact[rows], pareto_k=k, efficiency=effective / len(z), effective=effective
     )
+
+
+def _refined(
+    target: Target, z: np.ndarray, weight: np.ndarray, *, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Fit the Student t to the exact posterior itself, in rounds: points, log posterior, weights, Pareto k."""
+    for _ in range(_REFINED):
+        proposal = _fitted(z, weight)
+        z = proposal.draw(_BROAD * draws, rng)
+        exact = target(z)
+        weight, k = _weights.smoothed(exact - proposal.log_density(z))
+        if k <= _weights.TRUSTED and _weights.effective(weight) >= draws:
+            break
+    return z, exact, weight, k
 
 
 def approximation(likelihood: Likelihood) -> Likelihood:
@@ -148,12 +168,12 @@ def approximation(likelihood: Likelihood) -> Likelihood:
 
 
 def _target(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...], box: np.ndarray) -> Target:
-    """Give the approximate log posterior on the real line, for many points."""
-    rough, names = approximation(likelihood), likelihood.parameter_names
+    """Give the log posterior on the real line, for many points."""
+    names = likelihood.parameter_names
 
     def target(z: np.ndarray) -> np.ndarray:
         theta = dict(zip(names, on_box(z, box).T, strict=True))
-        total = rough.summed(x, theta) - (np.logaddexp(0, z) + np.logaddexp(0, -z)).sum(axis=1)
+        total = likelihood.summed(x, theta) - (np.logaddexp(0, z) + np.logaddexp(0, -z)).sum(axis=1)
         for name, prior in zip(names, priors, strict=True):
             total = total + (0.0 if prior is None else np.asarray(prior.log_prob(theta[name])))
         return np.where(np.isnan(total), -np.inf, total)

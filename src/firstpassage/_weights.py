@@ -21,13 +21,13 @@ def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
     from arviz_stats.base import array_stats
 
     finite = np.where(np.isfinite(log_weight), log_weight, -1e300)
-    shifted = finite - finite.max()
-    smooth, k = array_stats.psislw(-np.maximum(shifted, -700.0), r_eff=1.0)  # it takes log likelihoods: minus weights
-    weight = np.exp(np.asarray(smooth) - np.max(smooth))
-    weight[~np.isfinite(log_weight)] = 0.0
-    known = float(k) if np.isfinite(k) else np.inf
-    raw = np.exp(np.maximum(shifted, -700.0))
-    return weight / weight.sum(), 0.0 if raw.max() <= _EQUAL * raw.mean() else known
+    shifted = np.maximum(finite - finite.max(), -700.0)
+    raw = np.where(np.isfinite(log_weight), np.exp(shifted), 0.0)
+    if raw.max() <= _EQUAL * raw.mean():
+        return raw / raw.sum(), 0.0
+    smooth, k = array_stats.psislw(-shifted, r_eff=1.0)  # it takes log likelihoods: minus log weights
+    weight = np.where(np.isfinite(log_weight), np.exp(np.asarray(smooth) - np.max(smooth)), 0.0)
+    return weight / weight.sum(), float(k) if np.isfinite(k) else np.inf
 
 
 def effective(weight: np.ndarray) -> float:

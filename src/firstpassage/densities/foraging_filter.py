@@ -13,7 +13,18 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from firstpassage.densities.foraging import FURTHEST, MOST_NODES, NODES, REACH, SMALLEST_NOISE, UNSEEN
+from firstpassage.densities.foraging import (
+    DROP,
+    FLAT,
+    FURTHEST,
+    LONGEST,
+    REACH,
+    SHORTEST,
+    SMALLEST_NOISE,
+    UNSEEN,
+    node_count,
+    rule,
+)
 from firstpassage.errors import DataError, ModelError
 
 # Probability below which sums are made in logarithms: the smallest kernel is exp(-_NEGLIGIBLE) of it.
@@ -72,13 +83,16 @@ def log_probabilities(
     >>> from firstpassage.densities.foraging_filter import log_probabilities
     >>> theta = [[[0.2, -0.2, 0.3, 0.2]], [[0.4, -0.2, 0.3, 0.1]]]
     >>> log_probabilities([0.8, 1.7, 2.4, 0.9], [1, 0, 0, 1], [1, 1, 0, 1], [0, 3], theta).round(2)
-    array([[-0.98, -0.  ],
-           [-0.52, -0.  ]])
+    array([[-2.44, -0.  ],
+           [-0.43, -0.  ]])
     """
     sites, edges, parameters = prepared(patch_time, reward, stop, first, theta)
-    longest = np.array([sites for sites, _ in NODES])
-    rules = tuple(np.stack(np.polynomial.legendre.leggauss(n)) for n in (*(n for _, n in NODES), MOST_NODES))
-    return _fill(sites, edges, parameters, threshold - start, longest, rules)
+    counts = np.array([node_count(sites) for sites in np.diff(edges).tolist()])
+    sizes, which = np.unique(counts, return_inverse=True)
+    rules = np.zeros((sizes.size, 2, sizes[-1]))
+    for padded, size in zip(rules, sizes.tolist(), strict=True):
+        padded[:, :size] = rule(size)
+    return _fill(sites, edges, parameters, threshold - start, counts, which, rules)
 
 
 def prepared(
@@ -150,26 +164,29 @@ def _fill(
     edges: np.ndarray,
     theta: np.ndarray,
     gap: float,
-    longest: np.ndarray,
-    rules: tuple[np.ndarray, ...],
+    counts: np.ndarray,
+    which: np.ndarray,
+    rules: np.ndarray,
 ) -> np.ndarray:
     """Go through visits and, within them, draws."""
     draws, patches = theta.shape[0], edges.size - 1
     out = np.empty((draws, patches))
-    work = np.empty((4, rules[-1].shape[1]))
+    work = np.empty((4, rules.shape[2]))
     for patch in range(patches):
         visit = sites[edges[patch] : edges[patch + 1]]
-        rule = rules[np.searchsorted(longest, visit.shape[0])]
+        nodes, weights = rules[which[patch], 0, : counts[patch]], rules[which[patch], 1, : counts[patch]]
         own = patch if theta.shape[1] > 1 else 0
         for draw in range(draws):
             row = theta[draw, own]
             possible = math.isfinite(row.sum()) and row[3] >= 0.0
-            out[draw, patch] = _log_probability(visit, row, gap, rule, work) if possible else -math.inf
+            out[draw, patch] = _log_probability(visit, row, gap, nodes, weights, work) if possible else -math.inf
     return out
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _log_probability(visit: np.ndarray, theta: np.ndarray, gap: float, rule: np.ndarray, work: np.ndarray) -> float:
+def _log_probability(
+    visit: np.ndarray, theta: np.ndarray, gap: float, nodes: np.ndarray, weights: np.ndarray, work: np.ndarray
+) -> float:
     """Filter one visit; `work` holds places and masses, now and next."""
     place, mass, moved, moved_mass = work[0], work[1], work[2], work[3]
     place[0], mass[0] = 0.0, 1.0
@@ -184,17 +201,18 @@ def _log_probability(visit: np.ndarray, theta: np.ndarray, gap: float, rule: np.
         total += value
         if k == visit.shape[0] - 1:
             break
-        mean = (mass[:size] * place[:size]).sum()
-        deviation = math.sqrt((mass[:size] * (place[:size] - mean) ** 2).sum() + elapsed)
+        mean, deviation = _moments(place[:size], mass[:size], elapsed)
         if (barrier - mean) / deviation > UNSEEN:
             continue
-        now, then = moved[: rule.shape[1]], moved_mass[: rule.shape[1]]
-        _move(now, (barrier - mean) / deviation, mean, deviation, rule[0])
+        now, then = moved[: nodes.size], moved_mass[: nodes.size]
+        top, length = _interval(place[:size], mass[:size], barrier, mean, deviation, elapsed)
+        for j in range(nodes.size):
+            now[j] = top - 0.5 * (1.0 - nodes[j]) * length
         _spread(place[:size], mass[:size], now, then, 0.5 / elapsed, value)
-        then *= rule[1]
+        then *= weights
         then /= then.sum()
         place, mass, moved, moved_mass = moved, moved_mass, place, mass
-        size, elapsed = rule.shape[1], 0.0
+        size, elapsed = nodes.size, 0.0
     return total
 
 
@@ -215,12 +233,45 @@ def _decide(place: np.ndarray, mass: np.ndarray, barrier: float, root: float, st
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _move(moved: np.ndarray, level: float, mean: float, deviation: float, nodes: np.ndarray) -> None:
-    """Place the nodes as `foraging._gauss_legendre` does."""
+def _moments(place: np.ndarray, mass: np.ndarray, elapsed: float) -> tuple[float, float]:
+    """Give mean and standard deviation after the distance elapsed."""
+    mean = 0.0
+    for i in range(place.size):
+        mean += mass[i] * place[i]
+    variance = elapsed
+    for i in range(place.size):
+        variance += mass[i] * (place[i] - mean) ** 2
+    return mean, math.sqrt(variance)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _interval(
+    place: np.ndarray, mass: np.ndarray, barrier: float, mean: float, deviation: float, elapsed: float
+) -> tuple[float, float]:
+    """Give the upper end and the length of the nodes' interval, as `foraging._length` does."""
+    level = (barrier - mean) / deviation
     below, upper = min(level, 0.0), min(level, REACH)
-    length = upper - below + REACH * REACH / (math.sqrt(below * below + REACH * REACH) - below)
-    for j in range(nodes.size):
-        moved[j] = (upper - 0.5 * (1.0 - nodes[j]) * length) * deviation + mean
+    top = mean + deviation * upper
+    normal = deviation * (upper - below + 2.0 * DROP / (math.sqrt(below * below + 2.0 * DROP) - below))
+    highest, _ = _log_density(mean + deviation * below, place, mass, elapsed)
+    lowest, slope = _log_density(top - normal, place, mass, elapsed)
+    length = normal + (lowest - highest + DROP) / max(slope, FLAT)
+    return top, min(max(length, SHORTEST * normal), LONGEST * normal)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _log_density(y: float, place: np.ndarray, mass: np.ndarray, elapsed: float) -> tuple[float, float]:
+    """Give the log density after the distance elapsed, up to a constant, and its slope."""
+    rate = 0.5 / elapsed
+    least = math.inf
+    for i in range(place.size):
+        least = min(least, rate * (y - place[i]) ** 2)
+    total = weighted = 0.0
+    for i in range(place.size):
+        share = mass[i] * math.exp(least - rate * (y - place[i]) ** 2)
+        total += share
+        weighted += share * (place[i] - y)
+    return math.log(total) - least, weighted / total / elapsed
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -239,10 +290,12 @@ def _spread(
             low += 1
         while high < moved.size and moved[high] < place[i] + reach:
             high += 1
+        # Slices, as a loop from `low` to `high` would not be vectorised.
+        near, sums = moved[low:high], moved_mass[low:high]
         here, weight = place[i], mass[i]
-        for j in range(low, high):
-            distance = moved[j] - here
-            moved_mass[j] += weight * _exponential(rate * distance * distance)
+        for j in range(near.size):
+            distance = near[j] - here
+            sums[j] += weight * _exponential(rate * distance * distance)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")

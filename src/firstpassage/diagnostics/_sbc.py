@@ -275,6 +275,10 @@ def _log_likelihood(found: Simulated) -> dict[str, tuple[np.ndarray, np.ndarray]
         return {}
     names = [p.name for p in found.parameters]
     theta = {name: np.column_stack([found.truth[name], found.draws[name]]) for name in names}
+    if likelihood.sums is not None:
+        read = _read(likelihood, found)
+        rows = [likelihood.summed(x, {name: theta[name][i] for name in names}) for i, x in enumerate(read)]
+        return {LOG_LIKELIHOOD: (np.array(rows)[:, 0], np.array(rows)[:, 1:])}
     with jax.enable_x64():
         x, weight = _padded(likelihood, found)
         values = np.asarray(_program(likelihood)(x, weight, theta), dtype=np.float64)
@@ -283,12 +287,17 @@ def _log_likelihood(found: Simulated) -> dict[str, tuple[np.ndarray, np.ndarray]
 
 def _padded(likelihood: Likelihood, found: Simulated) -> tuple[np.ndarray, np.ndarray]:
     """Repeat the last trial of each data set, with weight zero, up to the longest one."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
-        read = [likelihood.read(one) for one in found.data]
+    read = _read(likelihood, found)
     longest = max(map(len, read))
     x = np.stack([np.concatenate([one, np.repeat(one[-1:], longest - len(one), axis=0)]) for one in read])
     return x, np.stack([np.arange(longest) < len(one) for one in read])
+
+
+def _read(likelihood: Likelihood, found: Simulated) -> list[np.ndarray]:
+    """Read every data set as the likelihood does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        return [likelihood.read(one) for one in found.data]
 
 
 @lru_cache(maxsize=16)

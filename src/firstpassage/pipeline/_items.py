@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Ask = Callable[[], list[Item]]
 UNUSUAL = 0.04  # share of statistics with p outside .01 to .99; 2 % are expected
 _LONG = 500  # trials from which on the chains of a comparison are half as long
+_ALPHA = 0.05  # chance that a calibrated estimator fails SBC at any number of trials; the same for TARP
 RATIO = 1.1  # largest error of recovery, relative to that of the exact likelihood
 
 
@@ -180,7 +181,8 @@ def _recovery(subject: Subject) -> list[Item]:
 def _sbc(subject: Subject) -> list[Item]:
     """Ask whether ranks of the truth among posterior draws are uniform."""
     asked = "Are the ranks of the truth among posterior draws uniform (simulation-based calibration)?"
-    return [_calibration(subject, "sbc", diagnostics.sbc, n=n, asked=asked) for n in subject.runs]
+    test = partial(diagnostics.sbc, alpha=_ALPHA / len(subject.runs))
+    return [_calibration(subject, "sbc", test, n=n, asked=asked) for n in subject.runs]
 
 
 def _coverage(subject: Subject) -> list[Item]:
@@ -192,7 +194,8 @@ def _coverage(subject: Subject) -> list[Item]:
 def _tarp(subject: Subject) -> list[Item]:
     """Ask whether credible regions of all parameters together hold the truth as often as they say."""
     asked = "Do joint credible regions around random points hold the truth as often as they say (TARP)?"
-    return [_calibration(subject, "tarp", diagnostics.tarp, n=n, asked=asked) for n in subject.runs]
+    test = partial(diagnostics.tarp, alpha=_ALPHA / len(subject.runs))
+    return [_calibration(subject, "tarp", test, n=n, asked=asked) for n in subject.runs]
 
 
 def _calibration(subject: Subject, name: str, test: Callable[[Simulated], Any], *, n: int, asked: str) -> Item:
