@@ -297,8 +297,9 @@ def exact_runs(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         x = _subjects.read_all(exact.read, data)
-    # In one call, so that chains of both runs fill the same lanes.
-    tree = exact.sample([*x, *x], seed=seeds.derive(seed, "exact"), draws=draws, tune=tune, chains=chains, prior=prior)
+        nuts: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "prior": prior}
+        # In one call, so that chains of both runs fill the same lanes.
+        tree = exact.sample([*x, *x], seed=seeds.derive(seed, "exact"), **nuts)
     both = tree["posterior"].dataset
     first, second = both.isel(dataset=slice(number)), both.isel(dataset=slice(number, None))
     return ExactRuns(first=first, second=second, floor=_distance(second, first, number, seed))
