@@ -53,6 +53,8 @@ def run(
     """Sample the posterior of each data set; draws of data set i depend on the seed and i alone."""
     import jax
 
+    from firstpassage import _nuts_lanes
+
     boxes = []
     for i, one in enumerate(x):
         with _subjects.named(i):
@@ -60,12 +62,14 @@ def run(
     width = len(likelihood.parameters) + len(_STATISTICS)
     records = np.full((settings.chains, settings.draws, len(x), width), np.nan)
     cores = os.cpu_count() or 1
+    warm_up = _nuts_lanes.schedule(settings.tune), np.int32(settings.tune)
     with jax.enable_x64(), ThreadPoolExecutor(max_workers=cores) as pool:
         keys = _keys(seed, data_sets=len(x), chains=settings.chains)
         for group in _groups(x, np.stack(boxes), keys):
             jobs = deque(np.ndindex(len(group.numbers), settings.chains))
-            program, blank = _program(likelihood, priors, settings.tune, group.lanes, group.x.shape[1:])
-            work = partial(_work, program, blank, group=group, jobs=jobs, settings=settings, records=records)
+            program, blank = _program(likelihood, priors, group.lanes, group.x.shape[1:], len(warm_up[0]))
+            advance = partial(program, warm_up)
+            work = partial(_work, advance, blank, group=group, jobs=jobs, settings=settings, records=records)
             for done in [pool.submit(work) for _ in range(min(cores, -(-len(jobs) // group.lanes)))]:
                 done.result()
     return _result(likelihood, records)
@@ -140,42 +144,60 @@ def _result(likelihood: Likelihood, records: np.ndarray) -> _nuts.Result:
 
 @lru_cache(maxsize=32)
 def _program(
-    likelihood: Likelihood, priors: tuple[Any, ...], tune: int, lanes: int, shape: tuple[int, ...]
+    likelihood: Likelihood, priors: tuple[Any, ...], lanes: int, shape: tuple[int, ...], stages: int
 ) -> tuple[Callable[..., Any], Any]:
     """Compile what starts the fresh lanes and advances all of them; return also lanes to begin with."""
     import jax
 
     from firstpassage import _nuts_lanes
 
-    log_posterior = _nuts.write_posterior(likelihood, priors)
-    schedule = jax.numpy.asarray(_nuts_lanes.schedule(tune))
-
-    def start(key: Any, *data: Any) -> Any:
-        best = _nuts.best_start(jax.random.fold_in(key, 1), lambda z: log_posterior(z, *data), size=len(data[-1]))
-        return _nuts_lanes.start(key, best, jax.value_and_grad(lambda z: log_posterior(z, *data)))
-
-    def advance(lane: Any, key: Any, *data: Any) -> Any:
-        target = jax.value_and_grad(lambda z: log_posterior(z, *data))
-        return _nuts_lanes.advance(lane, target, key=key, schedule=schedule)
-
-    def learn(lane: Any, due: Any) -> Any:
-        return _nuts_lanes.learn(lane, due, last=tune)
-
-    def program(lane: Any, fresh: Any, key: Any, *data: Any) -> Any:
-        def tick(lane: Any, _: None) -> tuple[Any, Any]:
-            lane, due, record = jax.vmap(advance)(lane, key, *data)
-            return jax.lax.cond(due.any(), jax.vmap(learn), lambda lane, due: lane, lane, due), record
-
-        lane = jax.vmap(_nuts_lanes.choose)(fresh, jax.vmap(start)(key, *data), lane)
-        lane, (label, record) = jax.lax.scan(tick, lane, length=_TICKS)
-        low, high = data[-2:]
-        theta = low + (high - low) * jax.nn.sigmoid(record[..., : low.shape[-1]])
-        return lane, (label, jax.numpy.concatenate([theta, record[..., low.shape[-1] :]], axis=-1))
-
     size, p = shape[0], len(likelihood.parameters)
+    form = jax.ShapeDtypeStruct
+    one_lane = jax.eval_shape(partial(_nuts_lanes.start, p))
+    blank = jax.tree.map(lambda leaf: np.zeros((lanes, *leaf.shape), leaf.dtype), one_lane)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), lanes))
-    data = [jax.ShapeDtypeStruct((lanes, *one), np.float64) for one in (shape, (size,), (p,), (p,))]
-    form = jax.eval_shape(jax.vmap(start), key, *data)
-    blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), form)
-    fresh = jax.ShapeDtypeStruct((lanes,), np.bool_)
-    return jax.jit(program, compiler_options=_nuts.compiler_options()).lower(blank, fresh, key, *data).compile(), blank
+    warm_up = (form((stages, 2), np.int32), form((), np.int32))
+    data = [form((lanes, *one), np.float64) for one in (shape, (size,), (p,), (p,))]
+    program = partial(_advance, _nuts.write_posterior(likelihood, priors))
+    compiled = jax.jit(program, compiler_options=_nuts.compiler_options())
+    return compiled.lower(warm_up, blank, form((lanes,), np.bool_), key, *data).compile(), blank
+
+
+def _advance(
+    log_posterior: Callable[..., Any], warm_up: tuple[Any, Any], lanes: Any, fresh: Any, key: Any, *data: Any
+) -> tuple[Any, Any]:
+    """Put fresh lanes at their start, advance all, and map what they record from the real line into the box."""
+    import jax
+
+    from firstpassage import _nuts_lanes
+
+    low, high = data[-2:]
+    p = low.shape[-1]
+    lanes = jax.vmap(lambda new, lane: _nuts_lanes.choose(new, _nuts_lanes.start(p), lane))(fresh, lanes)
+    ticks = lanes.tick + jax.numpy.arange(_TICKS)[:, None]
+    chances = jax.vmap(jax.vmap(partial(_nuts_lanes.chances, size=p)), (None, 0))(key, ticks)
+    lanes, (label, record) = jax.lax.scan(_tick(log_posterior, warm_up, data), lanes, chances)
+    theta = low + (high - low) * jax.nn.sigmoid(record[..., :p])
+    return lanes, (label, jax.numpy.concatenate([theta, record[..., p:]], axis=-1))
+
+
+def _tick(
+    log_posterior: Callable[..., Any], warm_up: tuple[Any, Any], data: tuple[Any, ...]
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Write a tick of all lanes: where a window of the warm-up ends for one of them, learn from it."""
+    import jax
+
+    from firstpassage import _nuts_lanes
+
+    schedule, tune = warm_up
+
+    def advance(lane: Any, chance: Any, *data: Any) -> Any:
+        target = jax.value_and_grad(lambda z: log_posterior(z, *data))
+        return _nuts_lanes.advance(lane, target, chance=chance, schedule=schedule, tune=tune)
+
+    def tick(lanes: Any, chance: Any) -> tuple[Any, Any]:
+        lanes, due, record = jax.vmap(advance)(lanes, chance, *data)
+        learn = jax.vmap(partial(_nuts_lanes.learn, tune=tune))
+        return jax.lax.cond(due.any(), learn, lambda lanes, due: lanes, lanes, due), record
+
+    return tick

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import firstpassage as fp
-from firstpassage.diagnostics import Limits, compare
+from firstpassage.diagnostics import Limits, compare, exact_runs
 from firstpassage.diagnostics._json import as_json
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
@@ -72,6 +72,14 @@ def test_shift_and_width_that_were_put_in_are_found():
     assert not found.ok
     assert "shift mean <= 0.15" in found.verdict
     assert "mean sd ratio 0.9 to 1.1" in found.verdict
+
+
+def test_runs_of_the_exact_likelihood_can_be_shared():
+    runs = exact_runs(EXACT, DATA, seed=1, **SIZES)
+    shared, own = (compare(Drawn(shift=0.5, ratio=1.3), EXACT, DATA, seed=1, runs=r, **SIZES) for r in (runs, None))
+    assert as_json(shared.numbers()) == as_json(own.numbers())
+    assert not np.array_equal(runs.first["m"], runs.second["m"])
+    assert shared.floor is runs.floor
 
 
 def test_limits_can_be_given():

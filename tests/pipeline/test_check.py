@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from firstpassage.pipeline import _check, _items, _recipes
 from firstpassage.pipeline._audit import Audit, Item
 
 TINY = _items.Effort(
-    calibrated=24, amortized=200, trials=40, compared={40: 2}, predicted=10, corrected=8, lapsed=4, densities=5,
-    steps=200,
+    calibrated=24, amortized=200, trials=40, by_mcmc=20, compared={40: 2}, predicted=10, corrected=8, lapsed=4,
+    densities=5, steps=200,
 )  # fmt: skip
 
 
@@ -119,6 +120,35 @@ def test_what_cannot_be_run_is_a_failed_item():
 
     item = _check._answers("ppc", broken)[0]
     assert item.ok is False and "no such data" in item.words
+
+
+def test_the_time_of_a_question_is_shared_by_its_items():
+    def slow():
+        time.sleep(0.2)
+        return [Item(name=name, question="", ok=True, words="", numbers={}) for name in ("a", "b")]
+
+    items = tuple(_check._answers("slow", slow))
+    found = Audit(model="ddm", kind="nre", items=items, seed=1, fast=True, seconds=1.0, card={}).numbers()
+    assert all(found["cost"][name]["seconds"] == pytest.approx(0.1, abs=0.05) for name in ("a", "b"))
+    assert all("seconds" not in item for item in found["items"].values())
+
+
+def test_what_is_compared_with_the_exact_likelihood_shares_its_runs():
+    subject = _items.Subject(result=fp.pretrained("ddm", "npe"), model=fp.ddm(), effort=TINY, seed=5)
+    assert subject.usual() in TINY.compared
+    assert subject.compared(40) is subject.compared(40)
+
+
+def test_the_short_audit_asks_all_questions_with_enough_data_sets_for_a_verdict():
+    fast, full = _items.FAST, _items.FULL
+    assert fast.calibrated >= 20 and fast.amortized == full.amortized == 1000
+    assert fast.trials in fast.compared and full.trials in full.compared
+    for kind in ("npe", "nle", "nre"):
+        asked = [
+            list(_items.questions(_items.Subject(result=fp.pretrained("ddm", kind), model=fp.ddm(), effort=e, seed=1)))
+            for e in (fast, full)
+        ]
+        assert asked[0] == asked[1]
 
 
 def test_wrong_paths_and_models_are_refused(tmp_path):

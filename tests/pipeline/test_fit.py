@@ -18,7 +18,7 @@ import xarray as xr
 from scipy import stats
 
 import firstpassage as fp
-from firstpassage.diagnostics._convergence import Independent
+from firstpassage.diagnostics import Independent
 from firstpassage.errors import DataError, ModelError
 from firstpassage.models import registry
 from firstpassage.pipeline import FitSettings, _catalogue, fit_table

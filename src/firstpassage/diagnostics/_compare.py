@@ -81,6 +81,23 @@ class Distance:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class ExactRuns:
+    """Hold exact posterior draws of some data sets, and those of a second run.
+
+    Parameters
+    ----------
+    first, second : Dataset
+        Draws with the dimensions chain, draw and dataset.
+    floor : Distance
+        Of the second run from the first: what Monte Carlo error alone does.
+    """
+
+    first: xr.Dataset
+    second: xr.Dataset
+    floor: Distance
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Comparison:
     """Hold the comparison of a learned estimator with the exact likelihood.
 
@@ -172,6 +189,7 @@ def compare(
     tune: int = 1000,
     chains: int = 4,
     limits: Limits | None = None,
+    runs: ExactRuns | None = None,
 ) -> Comparison:
     """Sample data sets by a learned estimator, by the exact likelihood, and by that again, and measure the distances.
 
@@ -191,6 +209,8 @@ def compare(
         Of NUTS; a posterior gets as many draws as all chains together.
     limits : Limits, optional
         What `ok` decides by; those of 200 trials if None.
+    runs : ExactRuns, optional
+        Of these data by the exact likelihood, for comparisons of several estimators; sampled here if None.
 
     Returns
     -------
@@ -217,23 +237,72 @@ def compare(
     _check(learned, exact, prior)
     several = _subjects.many(data)
     sets = [data] if several is None else several
+    nuts: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "prior": prior}
+    runs = runs or exact_runs(exact, sets, seed=seed, **nuts)
+    own = seeds.derive(seed, "learned")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         x = _subjects.read_all(exact.read, sets)
-        nuts: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "prior": prior}
-        runs = [exact.sample(x, seed=seeds.derive(seed, f"exact {i}"), **nuts) for i in range(2)]
-        own = seeds.derive(seed, "learned")
         if isinstance(learned, Likelihood):
-            ours = learned.sample(x, seed=own, **nuts)
+            ours = learned.sample(x, seed=own, **nuts)["posterior"].dataset
         else:
-            ours = learned.sample(x, draws=draws * chains, seed=own)
-    error, total = _errors(learned, exact, x, runs[0]) if isinstance(learned, Likelihood) else (None, None)
-    chained = [*runs, ours] if isinstance(learned, Likelihood) else runs
+            ours = learned.sample(x, draws=draws * chains, seed=own)["posterior"].dataset
+    error, total = _errors(learned, exact, x, runs.first) if isinstance(learned, Likelihood) else (None, None)
+    chained = [runs.first, runs.second] + ([ours] if isinstance(learned, Likelihood) else [])
     return Comparison(
-        kind=learned.kind, trials=np.array([len(one) for one in x]), learned=_distance(ours, runs[0], len(x), seed),
-        floor=_distance(runs[1], runs[0], len(x), seed), error=error, sum_error=total,
-        r_hat=max(_worst_r_hat(tree) for tree in chained), limits=limits or Limits(), seed=seed,
+        kind=learned.kind, trials=np.array([len(one) for one in x]), learned=_distance(ours, runs.first, len(x), seed),
+        floor=runs.floor, error=error, sum_error=total, r_hat=max(_worst_r_hat(one) for one in chained),
+        limits=limits or Limits(), seed=seed,
     )  # fmt: skip
+
+
+def exact_runs(
+    exact: Likelihood,
+    data: Sequence[Any],
+    *,
+    seed: int,
+    prior: Mapping[str, Any] | None = None,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+) -> ExactRuns:
+    """Sample data sets twice by the exact likelihood, for comparisons of several estimators.
+
+    Parameters
+    ----------
+    exact : Likelihood
+        The truth.
+    data : list
+        Data sets.
+    seed : int
+        From 0 to 2**63 - 1.
+    prior : mapping of str to distribution, optional
+        Of both runs.
+    draws, tune, chains : int
+        Of NUTS.
+
+    Returns
+    -------
+    ExactRuns
+        Both runs, and their distance.
+
+    Raises
+    ------
+    DataError
+        If the data are not usable.
+    ModelError
+        If a setting is wrong.
+    """
+    number = len(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        x = _subjects.read_all(exact.read, data)
+        nuts: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "prior": prior}
+        # In one call, so that chains of both runs fill the same lanes.
+        tree = exact.sample([*x, *x], seed=seeds.derive(seed, "exact"), **nuts)
+    both = tree["posterior"].dataset
+    first, second = both.isel(dataset=slice(number)), both.isel(dataset=slice(number, None))
+    return ExactRuns(first=first, second=second, floor=_distance(second, first, number, seed))
 
 
 def _check(learned: Likelihood | Posterior, exact: Likelihood, prior: Mapping[str, Any] | None) -> None:
@@ -247,11 +316,11 @@ def _check(learned: Likelihood | Posterior, exact: Likelihood, prior: Mapping[st
         raise ModelError("an amortized posterior has the prior it was trained with; got another one. Leave prior out.")
 
 
-def _distance(ours: xr.DataTree, theirs: xr.DataTree, number: int, seed: int) -> Distance:
-    """Measure the distances of two trees, data set by data set."""
+def _distance(ours: xr.Dataset, theirs: xr.Dataset, number: int, seed: int) -> Distance:
+    """Measure the distances of two sets of draws, data set by data set."""
     tables, accuracy = [], []
     for i in range(number):
-        one: list[Any] = [tree["posterior"].dataset.isel(dataset=i) for tree in (ours, theirs)]
+        one: list[Any] = [draws.isel(dataset=i) for draws in (ours, theirs)]
         a, b = one
         tables.append(agreement(a, b))
         accuracy.append(two_sample(a, b, seed=seeds.derive(seed, f"two samples {i}")))
@@ -263,14 +332,14 @@ def _distance(ours: xr.DataTree, theirs: xr.DataTree, number: int, seed: int) ->
 
 
 def _errors(
-    learned: Likelihood, exact: Likelihood, x: Sequence[np.ndarray], truth: xr.DataTree
+    learned: Likelihood, exact: Likelihood, x: Sequence[np.ndarray], truth: xr.Dataset
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare log densities at exact posterior draws: by trial (dataset, 2), and summed (dataset,)."""
     import jax
 
     by_trial, summed = [], []
     for i, one in enumerate(x):
-        posterior = truth["posterior"].dataset.isel(dataset=i)
+        posterior = truth.isel(dataset=i)
         flat = {name: posterior[name].values.ravel() for name in exact.parameter_names}
         kept = np.linspace(0, len(next(iter(flat.values()))) - 1, _POINTS).astype(int)
         points = {name: values[kept] for name, values in flat.items()}
@@ -294,7 +363,7 @@ def _values(likelihood: Likelihood) -> Any:
     return jax.jit(lambda x, points: jax.lax.map(lambda row: likelihood.function(x, row), points, batch_size=20))
 
 
-def _worst_r_hat(tree: xr.DataTree) -> float:
+def _worst_r_hat(draws: xr.Dataset) -> float:
     """Find the largest R-hat over parameters and data sets."""
-    found = [_draws.r_hat(values) for values in _draws.scalars(tree).values()]
+    found = [_draws.r_hat(values) for values in _draws.scalars(draws).values()]
     return float(np.nanmax(found)) if np.isfinite(found).any() else float("nan")

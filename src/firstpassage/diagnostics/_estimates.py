@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -106,49 +106,88 @@ def _score(likelihood: Likelihood) -> Callable[..., jax.Array]:
 
 @lru_cache(maxsize=16)
 def _climb(likelihood: Likelihood, priors: tuple[Any, ...]) -> Callable[..., jax.Array]:
-    """Compile the search of the mode: damped scoring steps, with the outer product of the scores as information."""
+    """Compile the search of the mode."""
     import jax
-    import jax.numpy as jnp
 
-    names = likelihood.parameter_names
+    return jax.jit(_Hill(likelihood=likelihood, priors=priors).top)
 
-    def place(z: Any, low: Any, high: Any) -> jax.Array:
+
+class _Climber(NamedTuple):
+    """The best place so far with its height, slope and information; where to look next; and the damping of steps."""
+
+    z: Any
+    height: Any
+    slope: Any
+    information: Any
+    next: Any
+    damping: Any
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Hill:
+    """Climb the posterior by damped scoring steps, with the outer product of the scores as information.
+
+    Data are trials, their weights, and the lower and upper ends of the box.
+    """
+
+    likelihood: Likelihood
+    priors: tuple[Any, ...]
+
+    def top(self, x: Any, weight: Any, low: Any, high: Any, key: jax.Array) -> jax.Array:
+        """Climb from the best of some points spread over the box, and return the highest place in the box."""
+        import jax
+        import jax.numpy as jnp
+
+        data, d = (x, weight, low, high), len(self.priors)
+        tried = jax.random.logistic(key, (_CANDIDATES, d), dtype=jnp.float64)
+        height = jax.vmap(lambda z: self._trials(z, data).sum() + self._log_prior(z, data))(tried)
+        best = tried[jnp.argsort(-jnp.where(jnp.isfinite(height), height, -jnp.inf))[:_STARTS]]
+
+        def climb(z: jax.Array) -> _Climber:
+            first = _Climber(z, -jnp.inf, 0 * z, jnp.eye(d), z, jnp.asarray(5.0))
+            return jax.lax.scan(lambda c, _: (self._step(c, data), None), first, length=_STEPS + 1)[0]
+
+        ends = jax.vmap(climb)(best)
+        return self._place(ends.z[jnp.argmax(ends.height)], data)
+
+    def _step(self, c: _Climber, data: tuple[Any, ...]) -> _Climber:
+        """Go to the next place if it is higher, and look for one further on, or nearer."""
+        import jax
+        import jax.numpy as jnp
+
+        def trials(z: Any) -> tuple[Any, Any]:
+            found = self._trials(z, data)
+            return found, found
+
+        scores, found = jax.jacfwd(trials, has_aux=True)(c.next)
+        prior, pull = jax.value_and_grad(self._log_prior)(c.next, data)
+        height, scores = found.sum() + prior, jnp.nan_to_num(scores)
+        up = jnp.isfinite(height) & (height > c.height)
+        here = (c.next, height, scores.sum(axis=0) + pull, scores.T @ scores)
+        z, height, slope, information = (jnp.where(up, new, old) for new, old in zip(here, c[:4], strict=True))
+        damping = c.damping * jnp.where(up, 0.2, 5.0)
+        damped = information + damping * jnp.diag(jnp.diag(information) + 1e-3)
+        step = jnp.clip(jnp.linalg.solve(damped, slope), -2.0, 2.0)
+        return _Climber(z, height, slope, information, jnp.clip(z + step, -_FARTHEST, _FARTHEST), damping)
+
+    def _place(self, z: Any, data: tuple[Any, ...]) -> jax.Array:
+        """Map the real line into the box."""
+        import jax
+
+        *_, low, high = data
         return low + (high - low) * jax.nn.sigmoid(z)
 
-    def per_trial(z: Any, x: Any, weight: Any, low: Any, high: Any) -> jax.Array:
-        trials = likelihood.function(x, dict(zip(names, place(z, low, high), strict=True)))
-        return jnp.where(weight > 0, trials, 0.0)
+    def _trials(self, z: Any, data: tuple[Any, ...]) -> jax.Array:
+        """Evaluate the weighted log density of every trial."""
+        import jax.numpy as jnp
 
-    def log_prior(z: Any, low: Any, high: Any) -> jax.Array:
-        theta = place(z, low, high)
-        return sum((p.log_prob(v) for v, p in zip(theta, priors, strict=True) if p is not None), start=jnp.zeros(()))
+        x, weight, *_ = data
+        theta = dict(zip(self.likelihood.parameter_names, self._place(z, data), strict=True))
+        return jnp.where(weight > 0, self.likelihood.function(x, theta), 0.0)
 
-    def height(z: Any, *data: Any) -> jax.Array:
-        total = per_trial(z, *data).sum() + log_prior(z, *data[2:])
-        return jnp.where(jnp.isfinite(total), total, -jnp.inf)
+    def _log_prior(self, z: Any, data: tuple[Any, ...]) -> jax.Array:
+        """Sum the log priors; None is uniform."""
+        import jax.numpy as jnp
 
-    def step(state: tuple[Any, Any, Any], data: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-        z, reached, damping = state
-        scores = jnp.nan_to_num(jax.jacfwd(per_trial)(z, *data))
-        slope = scores.sum(axis=0) + jax.grad(log_prior)(z, *data[2:])
-        information = scores.T @ scores
-        damped = information + damping * jnp.diag(jnp.diag(information) + 1e-3)
-        tried = jnp.clip(z + jnp.clip(jnp.linalg.solve(damped, slope), -2.0, 2.0), -_FARTHEST, _FARTHEST)
-        new = height(tried, *data)
-        up = new > reached
-        return jnp.where(up, tried, z), jnp.where(up, new, reached), damping * jnp.where(up, 0.2, 5.0)
-
-    def mode(x: Any, weight: Any, low: Any, high: Any, key: jax.Array) -> jax.Array:
-        data = (x, weight, low, high)
-        tried = jax.random.logistic(key, (_CANDIDATES, len(names)), dtype=jnp.float64)
-        best = tried[jnp.argsort(-jax.vmap(lambda z: height(z, *data))(tried))[:_STARTS]]
-
-        def climb(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-            start = (z, height(z, *data), jnp.ones(()))
-            (z, reached, _), _ = jax.lax.scan(lambda s, _: (step(s, data), None), start, length=_STEPS)
-            return z, reached
-
-        ends, reached = jax.vmap(climb)(best)
-        return place(ends[jnp.argmax(reached)], low, high)
-
-    return jax.jit(mode)
+        theta = self._place(z, data)
+        return sum((p.log_prob(v) for v, p in zip(theta, self.priors, strict=True) if p is not None), jnp.zeros(()))

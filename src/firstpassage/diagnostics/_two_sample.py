@@ -55,6 +55,7 @@ def two_sample(draws: Any, exact: Any, *, seed: int, size: int = 2000) -> float:
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits
 
     ours, theirs = _table(draws, size), _table(exact, size)
     if set(ours) != set(theirs):
@@ -70,7 +71,8 @@ def two_sample(draws: Any, exact: Any, *, seed: int, size: int = 2000) -> float:
     training = {"max_iter": 150, "early_stopping": n >= _MANY, "n_iter_no_change": 10, "learning_rate_init": 5e-3}
     classifier = MLPClassifier((width, width), random_state=state, **training)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=state)
-    with warnings.catch_warnings():
+    # Products of such small matrices take several threads longer than one, most of it spent waiting.
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a classifier that has not converged finds less, which shows in the accuracy
         return float(cross_val_score(classifier, both, np.repeat([0, 1], n), cv=folds).mean())
 

@@ -30,6 +30,8 @@ class Item:
         A PNG.
     caption : str
         Of the picture.
+    seconds, cpu_seconds : float
+        Wall and CPU time of the question, shared evenly by its items; what several need counts for the first.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Item:
     numbers: Mapping[str, Any]
     picture: bytes | None = None
     caption: str = ""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def state(self) -> str:
@@ -107,14 +111,16 @@ class Audit:
         Returns
         -------
         dict
-            The summary, the training, and by item question, verdict and numbers.
+            The summary, the training, by item question, verdict and numbers, and apart from these, which are the
+            same in each run, the time that each item took.
         """
         items = {
             i.name: {"question": i.question, "state": i.state, "words": i.words, "numbers": dict(i.numbers)}
             for i in self.items
         }
         known = {k: v for k, v in self.card.items() if k not in ("audit", "schema")}
-        return {**self.summary(), "seconds": self.seconds, "estimator": known, "items": items}
+        cost = {i.name: {"seconds": round(i.seconds, 2), "cpu_seconds": round(i.cpu_seconds, 2)} for i in self.items}
+        return {**self.summary(), "seconds": self.seconds, "cost": cost, "estimator": known, "items": items}
 
     def page(self) -> str:
         """Write the card as one page of HTML that needs no other file.

@@ -153,8 +153,11 @@ def _model(result: Likelihood | Posterior, model: Model | None) -> Model:
 
 
 def _answers(name: str, ask: Callable[[], list[Item]]) -> list[Item]:
-    """Ask; a question that cannot be answered is a failed item, with the reason."""
+    """Ask, and take the time; a question that cannot be answered is a failed item, with the reason."""
+    wall, cpu = time.perf_counter(), time.process_time()
     try:
-        return ask()
+        items = ask()
     except FirstPassageError as error:
-        return [Item(name=name, question="", ok=False, words=f"could not be run: {error}", numbers={})]
+        items = [Item(name=name, question="", ok=False, words=f"could not be run: {error}", numbers={})]
+    spent = (time.perf_counter() - wall) / len(items), (time.process_time() - cpu) / len(items)
+    return [replace(item, seconds=spent[0], cpu_seconds=spent[1]) for item in items]

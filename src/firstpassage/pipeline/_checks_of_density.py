@@ -64,7 +64,8 @@ def correction(subject: Subject) -> list[Item]:
         odd, _ = _weights(posterior, [spoil(x, seed=i) for i, x in enumerate(runs)], seed=subject.derived("odd"))
         words += f"; with 15 % lapses {np.mean(odd < _TRUSTED):.0%}"
         numbers["pareto_k_with_lapses"] = odd
-    against = _corrected_against_exact(subject)
+    corrected = _Corrected(posterior, posterior.kind, posterior.parameter_names)
+    against = subject.against_exact(corrected, n=subject.usual())
     ours, floor = against.learned.summary(), against.floor.summary()
     beyond = ours["shift_mean"] - floor["shift_mean"]
     words += f". Corrected draws against exact ones, {len(against.trials)} data sets of {subject.usual()} trials: mean "
@@ -97,23 +98,6 @@ class _Corrected:
     def sample(self, data: Any, *, draws: int, seed: int) -> Any:
         """Draw, corrected by the exact likelihood."""
         return self.posterior.sample(data, draws=draws, seed=seed, correct="exact")
-
-
-def _corrected_against_exact(subject: Subject) -> diagnostics.Comparison:
-    """Compare corrected draws with exact ones, with thousands of effective draws on both sides."""
-    n = subject.usual()
-    usual = _recipes.reference(subject.model)
-    data = subject.data_sets(subject.effort.compared.get(n, 4), trials=n, purpose=f"exact n={n}", prior=usual)
-    corrected: Any = _Corrected(subject.result, subject.result.kind, subject.result.parameter_names)
-    exact: Any = subject.model.exact
-    return diagnostics.compare(
-        corrected,
-        exact,
-        data,
-        seed=subject.derived("corrected"),
-        draws=3 * subject.effort.steps // 2,
-        limits=_recipes.limits("npe", n),
-    )
 
 
 def misspecification(subject: Subject) -> list[Item]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import diagnostics, seeds
-from firstpassage.diagnostics import Simulated
+from firstpassage.diagnostics import ExactRuns, Simulated
 from firstpassage.errors import DataWarning
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.model import Model
@@ -39,7 +39,9 @@ class Effort:
     amortized : int
         The same for an amortized posterior.
     trials : int
-        Of each data set that is checked, and calibrated by an amortized posterior; by MCMC half as many.
+        Of each data set that is tested for misspecification, and of all that an amortized posterior is asked once.
+    by_mcmc : int
+        Of each data set that is calibrated by MCMC.
     compared : mapping of int to int
         Data sets for each number of trials that are compared with the exact posterior.
     predicted : int
@@ -57,6 +59,7 @@ class Effort:
     calibrated: int
     amortized: int
     trials: int
+    by_mcmc: int
     compared: dict[int, int]
     predicted: int
     corrected: int
@@ -65,13 +68,14 @@ class Effort:
     steps: int
 
 
+# Two chains of 32 data sets, or eight of 4, fill the 16 lanes of both threads; fewer would take as long.
 FAST = Effort(
-    calibrated=24, amortized=1000, trials=100, compared={50: 3, 200: 3, 1000: 2}, predicted=12, corrected=100,
-    lapsed=16, densities=20, steps=500,
+    calibrated=32, amortized=1000, trials=200, by_mcmc=50, compared={50: 4, 200: 4, 1000: 2}, predicted=12,
+    corrected=100, lapsed=16, densities=20, steps=500,
 )  # fmt: skip
 FULL = Effort(
-    calibrated=300, amortized=1000, trials=200, compared={50: 20, 200: 20, 1000: 20}, predicted=200, corrected=200,
-    lapsed=200, densities=50, steps=1000,
+    calibrated=300, amortized=1000, trials=200, by_mcmc=100, compared={50: 20, 200: 20, 1000: 20}, predicted=200,
+    corrected=200, lapsed=200, densities=50, steps=1000,
 )  # fmt: skip
 
 
@@ -109,7 +113,7 @@ class Subject:
     def usual(self) -> int:
         """Choose the number of trials of what is not asked at several."""
         if isinstance(self.result, Likelihood):
-            return self.effort.trials // 2
+            return self.effort.by_mcmc
         low, high = self.result.trials
         return min(max(self.effort.trials, low), high)
 
@@ -141,6 +145,41 @@ class Subject:
         same: dict[str, Any] = {"datasets": max(number, 20), "trials": n, "seed": self.derived(f"runs {n}")}
         ours = diagnostics.simulated(self.result, self.model, **same) if self.amortized else self.runs[n]
         return ours, diagnostics.simulated(self.model.exact, self.model, **same)
+
+    @cached_property
+    def exact(self) -> dict[int, Exact]:
+        """Hold the data sets that were compared so far, and what the exact likelihood drew for them, by size."""
+        return {}
+
+    def compared(self, n: int) -> Exact:
+        """Sample data sets of n trials by the exact likelihood, once for all that is compared with them."""
+        if n not in self.exact:
+            usual = _recipes.reference(self.model)
+            data = self.data_sets(self.effort.compared.get(n, 6), trials=n, purpose=f"exact n={n}", prior=usual)
+            steps = self.effort.steps if n < _LONG else self.effort.steps // 2
+            nuts: dict[str, Any] = {"draws": steps, "tune": steps, "prior": None if self.amortized else usual}
+            exact: Any = self.model.exact
+            runs = diagnostics.exact_runs(exact, data, seed=self.derived(f"exact n={n}"), **nuts)
+            self.exact[n] = Exact(data=data, nuts=nuts, runs=runs)
+        return self.exact[n]
+
+    def against_exact(self, result: Any, *, n: int) -> diagnostics.Comparison:
+        """Compare what samples with the exact likelihood, on data sets of n trials."""
+        exact: Any = self.model.exact
+        known = self.compared(n)
+        return diagnostics.compare(
+            result, exact, known.data, seed=self.derived(f"exact n={n}"), runs=known.runs, **known.nuts,
+            limits=_recipes.limits(self.result.kind, n),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exact:
+    """Hold data sets, the settings of NUTS, and its runs."""
+
+    data: list[Any]
+    nuts: dict[str, Any]
+    runs: ExactRuns
 
 
 def questions(subject: Subject) -> dict[str, Ask]:
@@ -235,18 +274,11 @@ def _ppc(subject: Subject) -> list[Item]:
 def _against_exact(subject: Subject, *, n: int) -> list[Item]:
     """Ask how far posteriors lie from the exact ones."""
     asked = f"How far does the posterior lie from the exact one, for {n} trials?"
-    name, exact = f"exact n={n}", subject.model.exact
-    if exact is None:
+    name = f"exact n={n}"
+    if subject.model.exact is None:
         words = f"{subject.model.name} has no exact likelihood."
         return [Item(name=name, question=asked, ok=None, words=words, numbers={})]
-    usual = _recipes.reference(subject.model)
-    prior = None if subject.amortized else usual
-    data = subject.data_sets(subject.effort.compared.get(n, 6), trials=n, purpose=name, prior=usual)
-    steps = subject.effort.steps if n < _LONG else subject.effort.steps // 2
-    found = diagnostics.compare(
-        subject.result, exact, data, seed=subject.derived(name), prior=prior, draws=steps, tune=steps,
-        limits=_recipes.limits(subject.result.kind, n),
-    )  # fmt: skip
+    found = subject.against_exact(subject.result, n=n)
     return [
         Item(
             name=name, question=asked, ok=found.ok, words=found.verdict, numbers=found.numbers(),
