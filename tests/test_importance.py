@@ -108,5 +108,7 @@ def test_smoothed_weights_sum_to_one_and_count_what_is_effective():
     assert _weights.effective(weight) == pytest.approx(4000, rel=0.03)
     _, equal = _weights.smoothed(1e-9 * np.random.default_rng(1).standard_cauchy(4000))
     assert equal == 0.0  # tiny differences with heavy tails
+    none, hopeless = _weights.smoothed(np.full(100, -np.inf))
+    assert hopeless == np.inf and np.allclose(none, 0.01)
     _, heavy = _weights.smoothed(np.random.default_rng(1).standard_cauchy(4000) ** 2)
     assert heavy > 0.7

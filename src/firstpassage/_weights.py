@@ -16,10 +16,13 @@ _EQUAL = 2.0  # times the mean: weights up to this are nearly equal, and their l
 def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
     """Smooth the largest weights, and normalise: weights that sum to one, and Pareto k.
 
-    k is infinite if it is hopeless, and 0 where the weights are nearly equal: there the fit would describe noise.
+    k is infinite if it is hopeless, as where no weight is above zero (they come back equal). It is 0 where the weights
+    are nearly equal: there the fit would describe noise.
     """
     from arviz_stats.base import array_stats
 
+    if not np.isfinite(log_weight).any():
+        return np.full(len(log_weight), 1 / len(log_weight)), np.inf
     finite = np.where(np.isfinite(log_weight), log_weight, -1e300)
     shifted = np.maximum(finite - finite.max(), -700.0)
     raw = np.where(np.isfinite(log_weight), np.exp(shifted), 0.0)

@@ -15,7 +15,7 @@ import numpy as np
 
 from firstpassage import _weights, seeds
 from firstpassage._weights import TRUSTED
-from firstpassage.errors import DataError, ModelError
+from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def correct(posterior: Posterior, x: np.ndarray, *, draws: int, seed: int) -> Co
         theta, log_q = (one[0] for one in posterior.propose([x], draws=proposals, seed=seed))
         log_weight = _log_target(posterior, exact, theta, x) - log_q
         weight, k = _weights.smoothed(log_weight)
-        effective = _weights.effective(weight)
+        effective = _weights.effective(weight) if np.isfinite(k) else 0.0
         if effective >= draws or proposals >= _MOST * draws or k > TRUSTED:
             break
         proposals *= 4
@@ -84,6 +84,4 @@ def _log_target(posterior: Posterior, exact: Likelihood, theta: np.ndarray, x: n
     """Evaluate log prior + exact log likelihood for each draw."""
     values = {name: theta[:, i] for i, name in enumerate(posterior.parameter_names)}
     summed = exact.summed(x if posterior.given is None else exact.read(posterior.given(x)), values)
-    if not np.isfinite(summed).any():
-        raise DataError("the exact likelihood is zero for all draws of the network. Look at the extreme trials.")
     return summed + posterior.log_prior(values)
