@@ -7,7 +7,7 @@ BayesFlow's DeepSet cannot take). A short timing run finds what compilation and 
 trained with the budget that takes the CPU seconds asked for, compilation aside, with the same flow and batches.
 Reported: steps per CPU second, data sets seen, minus the mean log density of the true parameters in the same held-out
 data sets (nats), and how far the posterior mean of 10 data sets is from that of draws corrected by the exact
-likelihood, in corrected standard deviations. Times are CPU seconds of one thread, and ratios are within this run.
+likelihood, in corrected standard deviations. Times are CPU seconds of one thread. Summaries are added to the file of results if it has the same design.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ import firstpassage as fp
 
 SEED, HELD_OUT, SHIFTED = 770_000, 2_000, 10
 SUMMARIES = ("moments", "deepset", "bayesflow")
-EPOCH, PASSES = 8192, 3
+EPOCHS = {"moments": 8192, "deepset": 8192, "bayesflow": 1024}  # sets; few where a step takes seconds
+PASSES = 3
 OUT = Path(__file__).parent / "results" / "npe_summaries.json"
 MODEL = fp.ddm()
 
@@ -47,7 +48,8 @@ def main() -> None:
     options = parser.parse_args()
     trials = options.trials[0] if len(options.trials) == 1 else tuple(options.trials)
     design = {"trials": options.trials, "seconds": options.seconds, "batch": 512, "passes": PASSES, "seed": SEED}
-    report: dict[str, Any] = {"design": design | {"held_out": HELD_OUT, "shifted": SHIFTED}, "summaries": {}}
+    design |= {"held_out": HELD_OUT, "shifted": SHIFTED}
+    report = earlier(options.out, design) or {"design": design, "summaries": {}}
     for summary in options.summaries:
         if summary == "bayesflow" and not isinstance(trials, int):
             continue
@@ -59,17 +61,19 @@ def main() -> None:
 def measured(summary: Any, trials: int | tuple[int, int], seconds: float) -> dict[str, Any]:
     """Train with the budget that takes the seconds, and hold the posterior against held-out data."""
     settings = fp.NPE(
-        MODEL, trials=trials, summary=summary, epoch_pairs=EPOCH, validation=1024, passes=PASSES, patience=None
-    )
+        MODEL, trials=trials, summary=summary, epoch_pairs=EPOCHS[summary], validation=1024, passes=PASSES,
+        patience=None,
+    )  # fmt: skip
+    size = EPOCHS[summary]
     epoch, compiling = timing(settings)
     epochs = max(PASSES, PASSES * round(seconds / epoch / PASSES))
     records: list[dict[str, Any]] = []
-    posterior = settings.fit(budget=EPOCH * epochs // PASSES, seed=SEED, progress=records.append)
+    posterior = settings.fit(budget=size * epochs // PASSES, seed=SEED, progress=records.append)
     spent = records[-1]["cpu_seconds"]
-    steps = epochs * EPOCH // 512
+    steps = epochs * size // 512
     found = {
-        "steps_per_cpu_second": round(EPOCH / 512 / epoch, 2), "steps": steps, "sets_seen": EPOCH * epochs,
-        "sets_simulated": EPOCH * epochs // PASSES, "cpu_seconds": round(spent, 1),
+        "steps_per_cpu_second": round(size / 512 / epoch, 2), "steps": steps, "sets_seen": size * epochs,
+        "sets_simulated": size * epochs // PASSES, "cpu_seconds": round(spent, 1),
         "cpu_seconds_compiling": round(compiling, 1), "training_validation_loss": records[-1]["validation_loss"],
     }  # fmt: skip
     return found | held_out(posterior, trials) | shift(posterior, trials)
@@ -78,7 +82,9 @@ def measured(summary: Any, trials: int | tuple[int, int], seconds: float) -> dic
 def timing(settings: fp.NPE) -> tuple[float, float]:
     """Find the CPU seconds of an epoch, and of compilation, by a short run."""
     spent: list[float] = []
-    settings.fit(budget=2 * EPOCH, seed=SEED, progress=lambda record: spent.append(record["cpu_seconds"]))
+    settings.fit(
+        budget=2 * settings.epoch_pairs, seed=SEED, progress=lambda record: spent.append(record["cpu_seconds"])
+    )
     epoch = (spent[2 * PASSES - 1] - spent[PASSES - 1]) / PASSES
     return epoch, max(0.0, spent[PASSES - 1] - PASSES * epoch)
 
@@ -124,6 +130,14 @@ def data_sets(
     x = np.stack([drawn["rt"], drawn["response"]], axis=-1)
     sizes = np.exp(np.random.default_rng(seed).uniform(np.log(low), np.log(high), number)).round().astype(int)
     return theta, [one[:n] for one, n in zip(x, sizes, strict=True)]
+
+
+def earlier(path: Path, design: dict[str, Any]) -> dict[str, Any] | None:
+    """Read results of the same design, to which others can be added."""
+    if not path.exists():
+        return None
+    report = json.loads(path.read_text())
+    return report if report["design"] == design else None
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
