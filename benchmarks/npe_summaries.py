@@ -7,7 +7,8 @@ BayesFlow's DeepSet cannot take). A short timing run finds what compilation and 
 trained with the budget that takes the CPU seconds asked for, compilation aside, with the same flow and batches.
 Reported: steps per CPU second, data sets seen, minus the mean log density of the true parameters in the same held-out
 data sets (nats), and how far the posterior mean of 10 data sets is from that of draws corrected by the exact
-likelihood, in corrected standard deviations. Times are CPU seconds of one thread. Summaries are added to the file of results if it has the same design.
+likelihood, in corrected standard deviations. Times are CPU seconds of one thread. Summaries are added to the file of
+results if it has the same design.
 """
 
 from __future__ import annotations

@@ -44,6 +44,20 @@ RECIPES = {
         ),
         budget=15_000_000,  # sets of 20 to 1,000 trials, each used in four passes
     ),
+    "foraging-nle": Recipe(
+        make=lambda: fp.NLE(
+            fp.foraging(),
+            unit="patch",
+            widths=(64, 64),
+            memory=32,
+            batch=256,
+            epoch_pairs=32_768,
+            validation=8192,
+            average=0.9995,
+            patience=None,
+        ),
+        budget=1_000_000,  # windows of 100 sites, each of them fresh
+    ),
 }
 
 
