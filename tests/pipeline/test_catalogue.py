@@ -74,3 +74,8 @@ def test_every_parameter_of_every_model_has_a_meaning():
     for name in registry.NAMES:
         assert set(_catalogue.MEANINGS[name]) == set(registry.make(name).parameter_names)
     assert "HALF" in _catalogue.MEANINGS["ddm"]["a"]
+
+
+def test_models_without_tables_are_refused_with_a_way_out():
+    with pytest.raises(ModelError, match=r"so far; got foraging. Fit it in Python: firstpassage.foraging"):
+        _catalogue.check_table(registry.make("foraging"))

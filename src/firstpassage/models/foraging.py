@@ -35,7 +35,7 @@ PARAMETERS = (
     Parameter("drift_rate", bounds=(-0.3, 1.3), symbol=r"$\mu$", unit="1 / 88.73 cm"),  # evidence per distance
     Parameter("reward_bump", bounds=(-1.3, 1.3), symbol="$b_r$", unit="threshold"),
     Parameter("failure_bump", bounds=(-0.3, 2.0), symbol="$b_f$", unit="threshold"),
-    Parameter("noise_std", bounds=(0.0, 0.3), symbol=r"$\sigma$", unit=r"1 / $\sqrt{88.73 cm}$"),
+    Parameter("noise_std", bounds=(0.0, 0.3), symbol=r"$\sigma$", unit="1 / sqrt(88.73 cm)"),
 )
 
 _LONGEST = 64  # sites of a simulated visit; few last longer

@@ -23,10 +23,37 @@ MEANINGS = {
         "a": "HALF the boundary separation: boundaries at +a and -a (HDDM, Stan and most papers use 2 a)",
         "z": "relative start point: the start is at -a + 2 a z",
         "t": "non-decision time",
-    }
+    },
+    "foraging": {
+        "drift_rate": "evidence for leaving that grows with the distance, per 88.73 cm",
+        "reward_bump": "evidence added after a rewarded stop",
+        "failure_bump": "evidence added after an unrewarded stop",
+        "noise_std": "noise of the evidence, per square root of 88.73 cm",
+    },
 }
+TABLES = ("ddm",)  # models whose data `firstpassage fit` reads
 
 REFERENCE = {"ddm": reference_priors}  # the published workflow's
+
+
+def check_table(model: Model) -> None:
+    """Refuse models whose data the command line cannot read yet.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+
+    Raises
+    ------
+    ModelError
+        If it is not in `TABLES`.
+    """
+    if model.name not in TABLES:
+        raise ModelError(
+            f"tables are fitted of {', '.join(TABLES)} so far; got {model.name}. Fit it in Python: "
+            f"firstpassage.{model.name}().exact.sample(data, seed=1)."
+        )
 
 
 def find(

@@ -204,6 +204,7 @@ def fit_table(
         If the estimator or the folder cannot be used.
     """
     model = registry.make(settings.model)
+    _catalogue.check_table(model)
     groups = _tables.read_groups(table, wanted=plain.schema(model).columns, columns=columns, by=by)
     estimators = _catalogue.find(model, settings.methods, estimator=settings.estimator)
     notes = [_checked(group, estimator) for group in groups for estimator in estimators.values()]
