@@ -25,6 +25,7 @@ TRUSTED = 0.7  # largest Pareto k with which the weighted draws may be used
 _MORE = 4  # proposals for each draw asked for, at first
 _MOST = 64  # and at most
 _FEWEST = 4000  # proposals, so that k is known well
+_ROWS = 4096  # of which the likelihood is evaluated at once: one compilation for each padded size of the data
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,13 +86,16 @@ def _log_target(posterior: Posterior, exact: Likelihood, theta: np.ndarray, x: n
     """Evaluate log prior + exact log likelihood for each draw."""
     import jax
 
-    values = {name: theta[:, i] for i, name in enumerate(posterior.parameter_names)}
+    names = posterior.parameter_names
     padded, weight = _nuts.pad(x)
+    rows = np.concatenate([theta, np.repeat(theta[-1:], -len(theta) % _ROWS, axis=0)]).reshape(-1, _ROWS, len(names))
     with jax.enable_x64():
-        summed = np.asarray(_summed(exact)(padded, weight, values))
+        call = _summed(exact)
+        parts = [np.asarray(call(padded, weight, dict(zip(names, some.T, strict=True)))) for some in rows]
+    summed = np.concatenate(parts)[: len(theta)]
     if not np.isfinite(summed).any():
         raise DataError("the exact likelihood is zero for all draws of the network. Look at the extreme trials.")
-    return summed + posterior.log_prior(values)
+    return summed + posterior.log_prior(dict(zip(names, theta.T, strict=True)))
 
 
 @lru_cache(maxsize=8)
