@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Method = Literal["auto", "nuts", "importance"]
 Kind = Literal["exact", "approximate", "nle", "nre"]
 Precision = Literal["float32", "float64"]
+_BLOCKS = (256, 4096)  # parameter sets that are summed at once, few and many: so few programs are compiled
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -190,8 +191,15 @@ class Likelihood:
         if self.sums is not None:
             return self.sums(x, theta)
         padded, weight = _nuts.pad(x)
+        n = len(next(iter(theta.values())))
+        size = _BLOCKS[n > _BLOCKS[0]]
+        rows = {name: np.resize(value, (-(-n // size), size)) for name, value in theta.items()}
         with jax.enable_x64():
-            return np.asarray(self._compiled_sum(padded, weight, dict(theta)), dtype=np.float64)
+            blocks = [
+                np.asarray(self._compiled_sum(padded, weight, {name: value[i] for name, value in rows.items()}))
+                for i in range(-(-n // size))
+            ]
+        return np.concatenate(blocks, dtype=np.float64)[:n]
 
     @cached_property
     def _compiled_sum(self) -> Callable[..., jax.Array]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from firstpassage.estimators import _deepset, _flows, _forward
 
-_CHUNK = 8192  # rows (draws) of one call: fits a processor's cache, and one compilation serves all requests
+_CHUNK = 4096  # rows (draws) of one call: fits a processor's cache, and one compilation serves all requests
 _SMALL = 256
 _SETS = 32  # sets of one call, if their trials go through a network
 

@@ -61,8 +61,9 @@ def correction(subject: Subject) -> list[Item]:
     numbers: dict[str, Any] = {"pareto_k": k, "efficiency": efficiency}
     if subject.model.name in _recipes.LAPSES:
         spoil = _recipes.LAPSES[subject.model.name]
-        odd, _ = _weights(posterior, [spoil(x, seed=i) for i, x in enumerate(runs)], seed=subject.derived("odd"))
-        words += f"; with 15 % lapses {np.mean(odd < _TRUSTED):.0%}"
+        spoiled = [spoil(x, seed=i) for i, x in enumerate(runs[: subject.effort.lapsed])]
+        odd, _ = _weights(posterior, spoiled, seed=subject.derived("odd"))
+        words += f"; with 15 % lapses {np.mean(odd < _TRUSTED):.0%} of {len(odd)}"
         numbers["pareto_k_with_lapses"] = odd
     corrected = _Corrected(posterior, posterior.kind, posterior.parameter_names)
     against = subject.against_exact(corrected, n=subject.usual())

@@ -49,7 +49,7 @@ class Effort:
     corrected : int
         For the correction of an amortized posterior.
     lapsed : int
-        Clean ones and ones with lapses, for misspecification.
+        Clean ones and ones with lapses, for misspecification; of those that are corrected, as many get lapses.
     densities : int
         Parameter draws for the mass of a likelihood.
     steps : int
