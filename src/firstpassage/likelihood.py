@@ -195,10 +195,8 @@ class Likelihood:
         size = _BLOCKS[n > _BLOCKS[0]]
         rows = {name: np.resize(value, (-(-n // size), size)) for name, value in theta.items()}
         with jax.enable_x64():
-            blocks = [
-                np.asarray(self._compiled_sum(padded, weight, {name: value[i] for name, value in rows.items()}))
-                for i in range(-(-n // size))
-            ]
+            parts = [{name: value[i] for name, value in rows.items()} for i in range(-(-n // size))]
+            blocks = [np.asarray(self._compiled_sum(padded, weight, some)) for some in parts]
         return np.concatenate(blocks, dtype=np.float64)[:n]
 
     @cached_property

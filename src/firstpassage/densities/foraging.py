@@ -198,7 +198,9 @@ def log_probability(
     visit, possible = _visit(patch_time, reward, stop, present, *parameters)
     dtype = visit.barrier.dtype
     first = _Belief(jnp.zeros(nodes, dtype), jnp.full(nodes, -np.log(nodes), dtype), jnp.zeros((), dtype))
-    _, values = lax.scan(partial(_filter, nodes=rule(nodes)), first, visit)
+    # The gradient computes the kernels again: to keep them takes twice the time, for the traffic with memory.
+    step = jax.checkpoint(partial(_filter, nodes=rule(nodes)), prevent_cse=False)
+    _, values = lax.scan(step, first, visit)
     return jnp.where(possible, jnp.sum(values), -jnp.inf)
 
 
