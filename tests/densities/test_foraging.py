@@ -16,7 +16,7 @@ from oracle import foraging_paths as oracle
 
 BOX = {"drift_rate": (-0.3, 1.3), "reward_bump": (-1.3, 1.3), "failure_bump": (-0.3, 2.0), "noise_std": (0.0, 0.3)}
 SITES = 12
-BATCH = 64
+BATCH = 256
 # drift_rate, reward_bump, failure_bump, noise_std: the first four in the fast suite.
 SETTINGS = np.array(
     [
@@ -322,7 +322,7 @@ def test_moments_are_close_to_the_filter_and_cost_a_fiftieth():
 
 def seconds(kind: str, transform: str) -> float:
     """Measure the CPU time of many visits: the least of five, after one to compile."""
-    visits = np.repeat(cells(*route(0))[-1:], 10 * BATCH, axis=0)
+    visits = np.repeat(cells(*route(0))[-1:], BATCH, axis=0)
     times = []
     for _ in range(6):
         begin = time.process_time()

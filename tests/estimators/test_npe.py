@@ -37,7 +37,7 @@ def _shift(spread=2.0):
 
 @pytest.fixture(scope="module")
 def known():
-    return fp.NPE(_shift(), trials=(10, 40), **SMALL, **QUICK).fit(budget=196_608, seed=2)
+    return fp.NPE(_shift(), trials=(10, 40), **SMALL, **QUICK).fit(budget=262_144, seed=2)
 
 
 @pytest.mark.filterwarnings("ignore::firstpassage.DataWarning")
