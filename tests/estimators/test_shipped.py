@@ -37,19 +37,17 @@ def test_it_is_small_and_carries_its_audit(shipped):
     assert audit["seed"] != shipped.card["seed"] == 20_261_121
 
 
-def test_every_item_was_tested_and_all_but_one_passed(shipped):
-    """The posterior's ranks of z at 1,000 trials are not uniform (1,000 data sets): its card says so."""
+def test_every_item_of_the_whole_audit_was_tested_and_passed(shipped):
     states = {name: item["state"] for name, item in shipped.card["audit"]["items"].items()}
-    failed = {"sbc n=1000"} if shipped.kind == "npe" else set()
-    assert {name for name, state in states.items() if state == "failed"} == failed
-    assert "not tested" not in states.values() and len(states) >= 9
+    assert set(states.values()) == {"passed"} and len(states) >= 9
+    assert not _card(shipped.kind)["fast"]
 
 
 @pytest.mark.parametrize(("kind", "shift"), [("nre", 0.10), ("nle", 0.15), ("npe", 0.25)])
 def test_posteriors_are_as_close_to_the_exact_ones_as_was_asked(kind, shift):
     for n in (50, 200, 1000):
         item = _card(kind)["items"][f"exact n={n}"]["numbers"]
-        assert len(item["trials"]) >= (2 if _card(kind)["fast"] else 20)
+        assert len(item["trials"]) >= 20
         assert item["learned"]["shift_mean"] <= (shift if n == 200 else 0.25)
         assert 0.9 <= item["learned"]["sd_ratio_mean"] <= 1.15
         assert item["floor"]["c2st_mean"] <= 0.53
