@@ -116,7 +116,41 @@ def speed() -> list[str]:
             f"{draws['ratio_to_per_trial']:,.0f} times ssm-simulators called per trial and "
             f"{draws['ratio_to_vectorised']:,.0f} times ssm-simulators vectorised, which take steps of .001 s."
         )
+    for name, write in (("foraging_simulator", _foraging), ("break_even", _break_even), ("npe_summaries", _summaries)):
+        record = _stored(name)
+        parts += [write(record)] if record else []
     return parts
+
+
+def _foraging(record: dict[str, Any]) -> str:
+    """Tell the speed of the foraging simulator."""
+    rates = record["windows_per_cpu_second"]
+    ours, plain = rates["windows_with_statistics"], rates["plain_with_statistics"]
+    return (
+        f"Foraging: {ours:,.0f} windows of 100 sites per CPU second with their 37 statistics, {ours / plain:.0f} times "
+        "a plain vectorised loop with a burn-in of 100 sites."
+    )
+
+
+def _break_even(record: dict[str, Any]) -> str:
+    """Tell the seconds of each method, and the rate of the amortized posterior."""
+    found, design = record["methods"], record["design"]
+    each = ", ".join(f"{NAMES.get(name, name)} {one['each']:.2f}" for name, one in found.items())
+    rate = found["npe"]["sets_x_1000_draws_per_minute_wall"]
+    return (
+        f"CPU seconds for each further data set of {design['trials']} trials, 4,000 draws, after compilation: {each}. "
+        f"NPE, 1,000 draws each: {rate:,} data sets per minute."
+    )
+
+
+def _summaries(record: dict[str, Any]) -> str:
+    """Tell what the summaries of NPE cost, and how far each gets in the same seconds."""
+    found, names = record["summaries"], {"moments": "statistics", "deepset": "deep set", "bayesflow": "BayesFlow's own"}
+    told = ", ".join(
+        f"{names[name]} {one['steps_per_cpu_second']:g} steps per CPU second, held-out loss {one['held_out_loss']:.2f}"
+        for name, one in found.items()
+    )
+    return f"Summaries for NPE ({record['design']['seconds']:g} CPU seconds of training each): {told}."
 
 
 def _sampling(record: dict[str, Any]) -> str:
