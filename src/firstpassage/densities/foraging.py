@@ -101,8 +101,8 @@ def node_count(sites: int) -> int:
     -------
     int
         32 up to 8 sites, then in steps of 16 with the square root of the sites: 64 for 20, 96 for 40, 128 for 100.
-        Of the visits of more than 1e-6 probability under parameters in the model's box, none was off by more
-        than 2e-5 in the log, and nine in ten by less than 1e-6.
+        Of 12,000 visits simulated in the model's box, 99 in 100 were within 1e-6 of the log probability that 240
+        nodes give, and all were within 1e-4.
 
     Examples
     --------

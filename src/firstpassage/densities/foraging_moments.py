@@ -56,7 +56,7 @@ def log_probabilities(
     --------
     >>> from firstpassage.densities.foraging_moments import log_probabilities
     >>> log_probabilities([0.8, 1.7, 2.4], [1, 0, 0], [1, 1, 0], [0], [[[0.2, -0.2, 0.3, 0.2]]]).round(2)
-    array([[-0.98]])
+    array([[-2.44]])
     """
     sites, edges, parameters = foraging_filter.prepared(patch_time, reward, stop, first, theta)
     return _fill(sites, edges, parameters, threshold - start)
