@@ -171,7 +171,7 @@ def test_saved_and_loaded(known, tmp_path):
     data = {"x": np.random.default_rng(3).normal(0.5, 2.0, 30)}
     mine, theirs = (p.sample(data, draws=20, seed=1)["posterior"]["mu"].values for p in (known, loaded))
     np.testing.assert_array_equal(mine, theirs)
-    assert loaded.card["pairs"] == 196_608 and loaded.trials == (10, 40)
+    assert loaded.card["pairs"] == 262_144 and loaded.trials == (10, 40)
 
 
 @pytest.fixture(scope="module")
