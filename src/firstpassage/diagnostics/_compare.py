@@ -246,7 +246,7 @@ def compare(
         if isinstance(learned, Likelihood):
             ours = learned.sample(x, seed=own, **nuts)["posterior"].dataset
         else:
-            ours = learned.sample(x, draws=draws * chains, seed=own)["posterior"].dataset
+            ours = learned.sample(list(sets), draws=draws * chains, seed=own)["posterior"].dataset
     error, total = _errors(learned, exact, x, runs.first) if isinstance(learned, Likelihood) else (None, None)
     chained = [runs.first, runs.second] + ([ours] if isinstance(learned, Likelihood) else [])
     return Comparison(
