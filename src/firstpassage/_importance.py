@@ -122,15 +122,15 @@ def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], dr
     rng, rough = seeds.generator(seed, "importance sampling"), approximation(likelihood)
     box = _nuts.bounds(likelihood, x, priors)
     with jax.enable_x64():
-        z, found = _approximate(_target(rough, x, priors, box), draws=draws, size=len(box), rng=rng)
-        target = _target(likelihood, x, priors, box)
+        near, target = (_target(one, x, priors, box) for one in (rough, likelihood))
+        z, found = _approximate(near, draws=draws, size=len(box), rng=rng)
         exact = target(z)
         if not np.isfinite(exact).any():
             raise DataError(
                 f"the {likelihood.kind} likelihood of {likelihood.model} is zero for all draws of its approximation. "
                 "Look at the extreme trials."
             )
-        weight, k = _weights.smoothed(exact - _target(rough, x, priors, box)(z))
+        weight, k = _weights.smoothed(exact - near(z))
         effective = _weights.effective(weight) / draws * min(found, draws)
         if k > _weights.TRUSTED or effective < _FEW * draws:
             z, exact, weight, k = _refined(target, z, weight, draws=draws, rng=rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -96,7 +97,7 @@ def _by_importance(
     draws = settings.draws * settings.chains
 
     def one(i: int) -> _importance.Corrected:
-        with _subjects.named(i) if len(x) > 1 else _subjects.nothing():
+        with _subjects.named(i) if len(x) > 1 else nullcontext():
             return _importance.sample(
                 likelihood, x[i], priors=priors, draws=draws, seed=seeds.derive(seed, f"data set {i}")
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -153,17 +153,6 @@ def named(number: int) -> Iterator[None]:
         yield
     except FirstPassageError as error:
         raise type(error)(f"data set {number}: {error}") from None
-
-
-def nothing() -> AbstractContextManager[None]:
-    """Name nothing, for the only data set.
-
-    Returns
-    -------
-    context manager
-        That does nothing.
-    """
-    return nullcontext()
 
 
 def _is_data_set(one: Any) -> bool:

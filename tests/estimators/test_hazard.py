@@ -94,6 +94,14 @@ def test_units_that_a_model_does_not_have_are_refused(model):
         fp.NLE(model, unit="patch", **SMALL).fit(budget=2048, seed=1, simulations={})
 
 
+def test_layers_of_any_width_have_their_own_names():
+    shape = _hazard.Shape(widths=(4, 2), memory=3, activation="silu")
+    names = _hazard.initial(shape, inputs=5, rng=np.random.default_rng(1))
+    for name in ("hazard/step/1", "hazard/decision/1", "hazard/decision/head"):
+        assert names[f"{name}/kernel"].shape[1] == 2
+    assert "hazard/step/head/kernel" not in names
+
+
 @pytest.mark.slow
 def test_it_learns_the_exact_log_probabilities():
     model = fp.foraging()

@@ -30,13 +30,13 @@ def outputs(arrays: Arrays, prefix: str, h: jax.Array, *, activation: str) -> ja
     layer = 0
     while f"{prefix}/{layer}/kernel" in arrays:
         name = f"{prefix}/{layer}"
-        y = ACTIVATIONS[activation](_dense(arrays, name, h))
+        y = ACTIVATIONS[activation](dense(arrays, name, h))
         if f"{name}/skip/kernel" in arrays:
-            y = y + _dense(arrays, f"{name}/skip", h)
+            y = y + dense(arrays, f"{name}/skip", h)
         elif f"{name}/skip" in arrays:
             y = y + h
         h, layer = y, layer + 1
-    return _dense(arrays, f"{prefix}/head", h)
+    return dense(arrays, f"{prefix}/head", h)
 
 
 def export(network: Any, head: keras.layers.Dense, prefix: str) -> dict[str, np.ndarray]:
@@ -51,7 +51,7 @@ def export(network: Any, head: keras.layers.Dense, prefix: str) -> dict[str, np.
     return arrays | _take(head, f"{prefix}/head")
 
 
-def _dense(arrays: Arrays, name: str, h: jax.Array) -> jax.Array:
+def dense(arrays: Arrays, name: str, h: jax.Array) -> jax.Array:
     """Apply one linear layer in the precision of its input."""
     return h @ jnp.asarray(arrays[f"{name}/kernel"], h.dtype) + jnp.asarray(arrays[f"{name}/bias"], h.dtype)
 

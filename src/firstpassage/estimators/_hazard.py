@@ -52,7 +52,8 @@ def initial(shape: Shape, *, inputs: int, rng: np.random.Generator) -> dict[str,
     _layers(first, "hazard/step", (inputs, *shape.widths), rng)
     _layer(first, "hazard/memory/input", last, 3 * shape.memory, rng)
     _layer(first, "hazard/memory/state", shape.memory, 3 * shape.memory, rng)
-    _layers(first, "hazard/decision", (last + shape.memory, *shape.widths, 2), rng)
+    _layers(first, "hazard/decision", (last + shape.memory, *shape.widths), rng)
+    _layer(first, "hazard/decision/head", last, 2, rng)
     return first
 
 
@@ -60,7 +61,7 @@ def logits(arrays: Arrays, shape: Shape, inputs: Any, begins: Any) -> jax.Array:
     """Give the logit of each decision (..., step); `begins` (..., step) forgets all that was before."""
     activation = shape.activation
     seen = _hidden(arrays, "hazard/step", inputs, activation)
-    gates = _affine(arrays, "hazard/memory/input", seen)
+    gates = _forward.dense(arrays, "hazard/memory/input", seen)
     forget = jnp.broadcast_to(begins, gates.shape[:-1]).astype(gates.dtype)
 
     def step(state: Any, given: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -72,7 +73,7 @@ def logits(arrays: Arrays, shape: Shape, inputs: Any, begins: Any) -> jax.Array:
     empty = jnp.zeros((*gates.shape[:-2], shape.memory), gates.dtype)
     _, memory = jax.lax.scan(step, empty, (jnp.moveaxis(gates, -2, 0), jnp.moveaxis(forget, -1, 0)))
     both = jnp.concatenate([seen, jnp.moveaxis(memory, 0, -2)], axis=-1)
-    out = _affine(arrays, "hazard/decision/head", _hidden(arrays, "hazard/decision", both, activation))
+    out = _forward.dense(arrays, "hazard/decision/head", _hidden(arrays, "hazard/decision", both, activation))
     return out[..., 0] * jnp.exp(jnp.clip(out[..., 1], -6.0, 6.0))
 
 
@@ -99,7 +100,7 @@ def make(
 
 def _gated(arrays: Arrays, state: Any, new: Any) -> jax.Array:
     """Update the memory (..., unit) by the gates' inputs (..., 3 unit)."""
-    old = _affine(arrays, "hazard/memory/state", state)
+    old = _forward.dense(arrays, "hazard/memory/state", state)
     keep_in, reset_in, propose_in = jnp.split(new, 3, axis=-1)
     keep_old, reset_old, propose_old = jnp.split(old, 3, axis=-1)
     keep = jax.nn.sigmoid(keep_in + keep_old)
@@ -111,20 +112,15 @@ def _hidden(arrays: Arrays, prefix: str, h: Any, activation: str) -> Any:
     """Apply hidden layers; those as wide as their input add it."""
     layer = 0
     while f"{prefix}/{layer}/kernel" in arrays:
-        y = _forward.ACTIVATIONS[activation](_affine(arrays, f"{prefix}/{layer}", h))
+        y = _forward.ACTIVATIONS[activation](_forward.dense(arrays, f"{prefix}/{layer}", h))
         h, layer = y + h if y.shape[-1] == h.shape[-1] else y, layer + 1
     return h
 
 
-def _affine(arrays: Arrays, name: str, h: Any) -> jax.Array:
-    """Apply one linear layer in the precision of its input."""
-    return h @ jnp.asarray(arrays[f"{name}/kernel"], h.dtype) + jnp.asarray(arrays[f"{name}/bias"], h.dtype)
-
-
 def _layers(first: dict[str, np.ndarray], prefix: str, sizes: tuple[int, ...], rng: np.random.Generator) -> None:
-    """Draw hidden layers, and a head if the last size is that of the logit."""
+    """Draw hidden layers."""
     for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
-        _layer(first, f"{prefix}/head" if after == 2 else f"{prefix}/{i}", before, after, rng)
+        _layer(first, f"{prefix}/{i}", before, after, rng)
 
 
 def _layer(first: dict[str, np.ndarray], name: str, before: int, after: int, rng: np.random.Generator) -> None:

@@ -39,14 +39,11 @@ class Sites:
         Whether the site is the first one of a visit.
     kept : ndarray of bool, shape (site,)
         Whether the visit of this site is used.
-    rows : ndarray of int, shape (site,)
-        Place in the data that were given.
     """
 
     values: np.ndarray
     begins: np.ndarray
     kept: np.ndarray
-    rows: np.ndarray
 
 
 def read(data: Any, *, first: First = "whole", nearest: float = 0.0) -> np.ndarray:
@@ -123,7 +120,7 @@ def sites(data: Any, *, first: First = "whole", nearest: float = 0.0) -> Sites:
             "no whole visit to a patch is left: windows that begin in the middle of a patch, and no leave follows. "
             'Use longer windows, or data with start="patch".'
         )
-    found = Sites(values=values, begins=begins, kept=kept, rows=np.arange(len(values)))
+    found = Sites(values=values, begins=begins, kept=kept)
     _patch_checks.warn(values[kept])
     return found
 
@@ -155,7 +152,7 @@ def table(data: Any, *, first: First = "whole", nearest: float = 0.0) -> pd.Data
         return described.rename_axis("trial")
     found = sites(data, first=first, nearest=nearest)
     visit = np.cumsum(found.begins[found.kept]) - 1
-    rest = data.iloc[found.rows[found.kept]].drop(columns=list(OBSERVED)).groupby(visit, sort=False)
+    rest = data.loc[found.kept].drop(columns=list(OBSERVED)).groupby(visit, sort=False)
     constant = [name for name in rest.obj.columns if (rest[name].nunique(dropna=False) == 1).all()]
     return pd.concat([rest[constant].first(), described], axis=1).rename_axis("trial")
 
