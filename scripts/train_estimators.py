@@ -44,6 +44,19 @@ RECIPES = {
         ),
         budget=15_000_000,  # sets of 20 to 1,000 trials, each used in four passes
     ),
+    "foraging-npe": Recipe(
+        make=lambda: fp.NPE(
+            fp.foraging(),
+            passes=3,
+            batch=128,
+            epoch_pairs=65_536,
+            validation=8192,
+            learning_rate=1e-3,
+            average=0.9995,
+            patience=None,
+        ),
+        budget=7_000_000,  # windows of 100 sites, each used in three passes
+    ),
     "foraging-nle": Recipe(
         make=lambda: fp.NLE(
             fp.foraging(),

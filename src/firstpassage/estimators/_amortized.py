@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,9 @@ backend.require_jax()
 import bayesflow as bf  # noqa: E402
 from bayesflow.utils.serialization import serializable  # noqa: E402
 
-from firstpassage.estimators import _deepset, _flow_layers, _flows, _forward  # noqa: E402
+from firstpassage.estimators import _deepset, _flow_layers, _flows, _forward, _steps  # noqa: E402
+
+Element = Literal["trial", "decision"]
 
 
 @serializable("firstpassage.estimators")
@@ -65,12 +67,12 @@ class MomentNetwork(bf.networks.SummaryNetwork):
 
 @serializable("firstpassage.estimators")
 class DeepSetNetwork(bf.networks.SummaryNetwork):
-    """Learn summaries from the trials of a set: a small perceptron for each trial, average and largest, a perceptron.
+    """Learn summaries from the elements of a set: a small perceptron for each, average and largest, a perceptron.
 
     Parameters
     ----------
     trial_widths : sequence of int
-        Hidden widths of the perceptron for single trials; the last layer is averaged.
+        Hidden widths of the perceptron for single elements; the last layer is averaged.
     widths : sequence of int
         Hidden widths of the perceptron for the averages.
     size : int
@@ -79,6 +81,8 @@ class DeepSetNetwork(bf.networks.SummaryNetwork):
         Of the hidden layers.
     seed : int
         Of the first weights.
+    element : {"trial", "decision"}
+        Trials, of which some may be padding; or all the decisions of one trial.
 
     References
     ----------
@@ -92,31 +96,34 @@ class DeepSetNetwork(bf.networks.SummaryNetwork):
         size: int,
         activation: str = "silu",
         seed: int = 0,
+        element: Element = "trial",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.trial_widths, self.widths, self.size = tuple(trial_widths), tuple(widths), size
-        self.activation, self.seed = activation, seed
+        self.activation, self.seed, self.element = activation, seed, element
 
     def get_config(self) -> dict[str, Any]:
         """Give what makes the same untrained network."""
         own = {"trial_widths": list(self.trial_widths), "widths": list(self.widths), "size": self.size}
-        return super().get_config() | own | {"activation": self.activation, "seed": self.seed}
+        return super().get_config() | own | {"activation": self.activation, "seed": self.seed, "element": self.element}
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights for so many features of a trial, of which the last one says whether there is a trial."""
-        rng = np.random.default_rng(self.seed)
-        single = (input_shape[-1] - 1, *self.trial_widths)
-        sizes = (2 * single[-1] + 1, *self.widths)
+        """Make the weights for so many features of an element; the last one of a trial says whether there is one."""
+        rng, features = np.random.default_rng(self.seed), input_shape[-1]
+        trial = self.element == "trial"
+        single = (features - 1 if trial else _steps.inputs(features), *self.trial_widths)
+        sizes = (2 * single[-1] + trial, *self.widths)
         first = _layers("summary/trial", single, rng) | _layers("summary", (*sizes, self.size), rng)
         self.named = _flow_layers.hold(self, first)
         skips = [f"summary/trial/{i}" for i in _same(single[:-1])] + [f"summary/{i}" for i in _same(sizes)]
         self.fixed = {f"{name}/skip": np.ones((), np.float32) for name in skips}
 
     def call(self, x: Any, training: bool = False, **_: Any) -> Any:
-        """Give the learned summaries (dataset, size) of padded sets (dataset, trial, feature)."""
+        """Give the learned summaries (dataset, size) of padded sets (dataset, element, feature)."""
         del training
-        return _deepset.summaries(_flow_layers.values(self) | self.fixed, x, activation=self.activation)
+        summaries = _deepset.summaries if self.element == "trial" else _steps.summaries
+        return summaries(_flow_layers.values(self) | self.fixed, x, activation=self.activation)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Say the shape of the learned summaries."""
@@ -172,9 +179,10 @@ def network(settings: Mapping[str, Any], *, seed: int) -> Any:
     """Make the untrained summary network of the settings, whose first weights come from the seed."""
     widths, size, activation = tuple(settings["widths"]), int(settings["summaries"]), settings["activation"]
     match settings.get("summary", "moments"):
-        case "deepset":
+        case "deepset" | "decisions" as summary:
             single = tuple(settings["trial_widths"])
-            return DeepSetNetwork(single, widths, size, activation=activation, seed=seed)
+            element: Element = "trial" if summary == "deepset" else "decision"
+            return DeepSetNetwork(single, widths, size, activation=activation, seed=seed, element=element)
         case "bayesflow":
             return SeededDeepSet(size, seed=seed)
     return MomentNetwork(widths, size, activation=activation, seed=seed)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _deepset, _flows, _forward
+from firstpassage.estimators import _deepset, _flows, _forward, _steps
 
 _CHUNK = 4096  # rows (draws) of one call: fits a processor's cache, and one compilation serves all requests
 _SMALL = 256
@@ -36,9 +36,12 @@ class Conditional:
 
     def summarise(self, features: Sequence[np.ndarray]) -> np.ndarray:
         """Give learned summaries (dataset, summary) of fixed statistics (feature,), or of trials (trial, column)."""
-        if self.kind != "moments":
+        if self.kind in ("deepset", "bayesflow"):
             return self._of_sets(features)
         scaled = ((np.stack(features) - self.centre) / self.spread).astype(np.float32)
+        if self.kind == "decisions":
+            chunks = [_filled(scaled[i : i + _SETS], _SETS) for i in range(0, len(scaled), _SETS)]
+            return np.concatenate([np.asarray(self._summarise(x)) for x in chunks])[: len(scaled)]
         return _chunked(self._summarise, scaled)
 
     def _of_sets(self, sets: Sequence[np.ndarray]) -> np.ndarray:
@@ -72,8 +75,9 @@ class Conditional:
 def _summary(kind: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Callable[..., Any]:
     """Find the function that gives learned summaries."""
     activation = settings["activation"]
-    if kind == "deepset":
-        return lambda x: _deepset.summaries(arrays, x, activation=activation)
+    if kind in ("deepset", "decisions"):
+        summaries = _deepset.summaries if kind == "deepset" else _steps.summaries
+        return lambda x: summaries(arrays, x, activation=activation)
     if kind == "bayesflow":
         from firstpassage.estimators import _amortized
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from firstpassage import seeds
 from firstpassage.errors import DataError, ModelError
-from firstpassage.estimators import _deepset, _latent, _moments
+from firstpassage.estimators import _deepset, _latent, _moments, _steps
 from firstpassage.estimators._moments import Encode
 from firstpassage.models import plain
 from firstpassage.models.model import Model
@@ -18,7 +18,7 @@ from firstpassage.models.model import Model
 if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed
 
-Features = Any  # ndarray (dataset, feature), or `Ragged` trials
+Features = Any  # ndarray (dataset, feature) or (dataset, step, feature), or `Ragged` trials
 _GROUP = 512  # parameter sets that share a number of trials
 
 
@@ -43,7 +43,7 @@ class FreshSets:
             latent.append(u)
             features.append(s)
         order = rng.permutation(n)
-        if features[0].ndim == 2:
+        if self.encode is not _all_trials:
             return np.concatenate(latent)[order], np.concatenate(features)[order]
         sets = _deepset.merged(features, longest=self.trials[1])
         order = _deepset.alike(order, sets.sizes, batch=self.batch, rng=rng)
@@ -96,7 +96,9 @@ def repeated(feed: Feed, *, passes: int, seed: int, batch: int) -> Feed:
 
 
 def encoder(model: Model, *, trials: tuple[int, int], summary: str) -> Encode:
-    """Choose what a summary network takes of sets: fixed statistics, or for deep sets all trials."""
+    """Choose what a summary network takes of sets: fixed statistics, the steps of a trial, or all trials."""
+    if summary == "decisions":
+        return _steps.encoder(model)
     return _moments.encoder(model, trials=trials) if summary == "moments" else _all_trials
 
 
@@ -132,14 +134,14 @@ def source(
     if len(x) < 20:
         raise DataError(f"simulations must hold at least 20 sets; got {len(x)}.")
     features: Features = encode(x)
-    if features.ndim == 3:
+    if encode is _all_trials:
         features = _deepset.merged([features], longest=x.shape[1])
     return TableSets(latent=on_line(model, theta, x), features=features, seed=seed)
 
 
 def rows(features: Features) -> np.ndarray:
-    """Give what is to be scaled: fixed statistics by set, or trials."""
-    return features.trials if isinstance(features, _deepset.Ragged) else features
+    """Give what is to be scaled: fixed statistics by set, steps, or trials."""
+    return features.trials if isinstance(features, _deepset.Ragged) else features.reshape(-1, features.shape[-1])
 
 
 def scaled(features: Features, scaling: np.ndarray) -> Features:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed
     from firstpassage.estimators.posterior import Posterior
 
-SUMMARIES = ("moments", "deepset", "bayesflow")
+SUMMARIES = ("moments", "decisions", "deepset", "bayesflow")
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,15 @@ class NPE:
     ----------
     model : Model
         Supplies parameters and sets of trials. Never a density.
-    trials : int or (int, int)
-        Numbers of trials of the sets to train for: one, or the ends of a range.
-    summary : {"moments", "deepset", "bayesflow"}
-        Where those numbers come from: fixed statistics, fastest on a CPU; averages and maxima over trials of a small
-        perceptron, which is learned too and needs no statistics that suit the model; or BayesFlow's ``DeepSet`` with
-        its own settings, which cannot leave out trials and hence takes one number of trials only.
+    trials : int or (int, int), optional
+        Numbers of trials of the sets to train for: one, or the ends of a range. None is 20 to 1,000; or 1 where a
+        trial is a sequence of decisions, such as a window of sites.
+    summary : {"moments", "decisions", "deepset", "bayesflow"}, optional
+        Where those numbers come from: fixed statistics, fastest on a CPU, which may lose information; for one trial
+        that is a sequence of decisions, averages and maxima of a small perceptron for each decision with what led to
+        it; the same for trials, which is learned too and needs no statistics that suit the model; or BayesFlow's
+        ``DeepSet`` with its own settings, which cannot leave out trials and hence takes one number of trials only.
+        None is "decisions" where there are such and `trials` is 1, and else "moments".
     flow : {"maf-spline", "maf", "spline", "affine", "mdn"}
         Masked autoregressive flow with splines or affine; BayesFlow's coupling flow; mixture of normals.
     layers : int
@@ -46,7 +49,7 @@ class NPE:
     flow_widths, widths : tuple of int
         Hidden widths of the flow's perceptrons, and of the summary network.
     trial_widths : tuple of int
-        Hidden widths of the perceptron for single trials of ``summary="deepset"``; the last layer is pooled.
+        Hidden widths of the perceptron for single decisions or trials; the last layer is pooled.
     summaries : int
         Number of learned summaries.
     bins, components : int
@@ -86,8 +89,8 @@ class NPE:
 
     model: Model
     _: KW_ONLY
-    trials: int | tuple[int, int] = (20, 1000)
-    summary: Literal["moments", "deepset", "bayesflow"] = "moments"
+    trials: int | tuple[int, int] | None = None
+    summary: Literal["moments", "decisions", "deepset", "bayesflow"] | None = None
     flow: Literal["maf-spline", "maf", "spline", "affine", "mdn"] = "maf-spline"
     layers: int = 3
     flow_widths: tuple[int, ...] = (128, 128)
@@ -110,7 +113,10 @@ class NPE:
         """Refuse settings that cannot train."""
         if not isinstance(self.model, Model):
             raise ModelError(f"NPE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
-        object.__setattr__(self, "trials", _range(self.trials))
+        object.__setattr__(self, "trials", _range(_usual(self.model) if self.trials is None else self.trials))
+        if self.summary is None:
+            sequence = self.model.decisions is not None and self.trials == (1, 1)
+            object.__setattr__(self, "summary", "decisions" if sequence else "moments")
         for name in ("layers", "summaries", "bins", "components", "passes"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
@@ -189,7 +195,7 @@ class NPE:
         from firstpassage.estimators import _sets
 
         trials = _range(self.trials)
-        encode = _sets.encoder(self.model, trials=trials, summary=self.summary)
+        encode = _sets.encoder(self.model, trials=trials, summary=str(self.summary))
         source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed, batch=self.batch)
         _, features = source.draw(4096, purpose="features")
         estimator = self._estimator(features, seed)
@@ -228,7 +234,7 @@ class NPE:
         dict
             As JSON can hold it; what concerns other summaries than "moments" only where there is one.
         """
-        unused = {"moments": {"summary", "trial_widths"}, "bayesflow": {"trial_widths"}}.get(self.summary, set())
+        unused = {"moments": {"summary", "trial_widths"}, "bayesflow": {"trial_widths"}}.get(str(self.summary), set())
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
 
 
@@ -242,6 +248,16 @@ def _check_summary(method: NPE) -> None:
             f'summary="bayesflow" takes one number of trials, since BayesFlow\'s DeepSet cannot leave out trials; got '
             f'trials={method.trials!r}. Pass trials={high}, or summary="deepset".'
         )
+    if method.summary == "decisions" and (method.model.decisions is None or high > 1):
+        raise ModelError(
+            f'summary="decisions" takes one trial that is a sequence of decisions; got the model {method.model.name} '
+            f'and trials={method.trials!r}. Pass trials=1 of such a model, or summary="moments".'
+        )
+
+
+def _usual(model: Model) -> tuple[int, int]:
+    """Choose numbers of trials: one where a trial is itself a long sequence."""
+    return (20, 1000) if model.decisions is None else (1, 1)
 
 
 def _range(trials: Any) -> tuple[int, int]:

@@ -224,34 +224,37 @@ def _steps_of_windows(data: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.nd
     """Take windows (n, 1, site, 3) apart, for networks: what is known before each decision, stay or leave, begins."""
     time, reward, stop = np.moveaxis(np.asarray(data["window"], np.float32)[:, 0], -1, 0)
     begins = np.concatenate([np.ones((len(stop), 1), bool), stop[:, :-1] == 0], axis=1)
-    return np.asarray(_features(time, reward, stop, begins)), 1 - stop, begins.astype(np.float32)
+    steps = _features(np, partial(np.maximum.accumulate, axis=1), time, reward, stop, begins)
+    return steps, 1 - stop, begins.astype(np.float32)
 
 
 def _steps_of_visits(x: Any) -> tuple[Any, Any, Any]:
     """Take visits (patch, 4 * site) apart, for networks."""
+    import jax
     import jax.numpy as jnp
 
     time, reward, stop, present = jnp.moveaxis(patches.unpack(x), -1, 0)
     begins = jnp.broadcast_to(jnp.arange(time.shape[1]) == 0, time.shape)
-    return _features(time, reward, stop, begins), 1 - stop, present
+    return _features(jnp, partial(jax.lax.cummax, axis=1), time, reward, stop, begins), 1 - stop, present
 
 
-def _features(time: Any, reward: Any, stop: Any, begins: Any) -> Any:
-    """Give distance in the patch, distance from the site before, rewarded and unrewarded stops so far, the last one."""
-    import jax
-    import jax.numpy as jnp
+def _features(xp: Any, highest: Callable[..., Any], time: Any, reward: Any, stop: Any, begins: Any) -> Any:
+    """Give distance in the patch, distance from the site before, rewarded and unrewarded stops so far, the last one.
+
+    `xp` is NumPy or its like in JAX, and `highest` its running maximum along the sites.
+    """
 
     def before(values: Any) -> Any:
-        return jnp.concatenate([jnp.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+        return xp.concatenate([xp.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
 
     def since(values: Any) -> Any:
-        total = jnp.cumsum(before(values), axis=1)
-        return total - jax.lax.cummax(jnp.where(begins, total, 0.0), axis=1)
+        total = xp.cumsum(before(values), axis=1)
+        return total - highest(xp.where(begins, total, xp.zeros_like(total)))
 
-    step = time - jnp.where(begins, 0.0, before(time))
+    step = time - xp.where(begins, xp.zeros_like(time), before(time))
     rewards, failures = since(reward), since(stop * (1 - reward))
-    last = jnp.where(begins, 0.0, before(reward))
-    return jnp.stack([time, step, jnp.sqrt(time), rewards, failures, last], axis=-1)
+    last = xp.where(begins, xp.zeros_like(time), before(reward))
+    return xp.stack([time, step, xp.sqrt(time), rewards, failures, last], axis=-1)
 
 
 def _conditions(theta: Mapping[str, Any]) -> Any:
