@@ -71,6 +71,19 @@ RECIPES = {
         ),
         budget=1_000_000,  # windows of 100 sites, each of them fresh
     ),
+    "foraging-nle-window": Recipe(
+        make=lambda: fp.NLE(
+            fp.foraging(),
+            unit="window",
+            batch=256,
+            epoch_pairs=65_536,
+            validation=8192,
+            learning_rate=1e-3,
+            decay=(0.999, 5000),
+            patience=5,
+        ),
+        budget=2_000_000,  # windows of 100 sites, each of them fresh; as in the published set-up
+    ),
 }
 
 

@@ -43,10 +43,15 @@ def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[st
 
 
 def schema(model: Model, card: Mapping[str, Any]) -> Schema:
-    """Say what the data of this estimator are: those of the model, or the sequences of decisions in them."""
-    if card["settings"].get("unit") is None or model.decisions is None:
+    """Say what the data of this estimator are: those of the model, the sequences in them, or their statistics."""
+    unit = card["settings"].get("unit")
+    if unit is None:
         return plain.schema(model)
-    return model.decisions.schema
+    if model.decisions is not None and unit == model.decisions.schema.trial:
+        return model.decisions.schema
+    from firstpassage.estimators import _reduced
+
+    return _reduced.schema(model)
 
 
 def _density(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Any:

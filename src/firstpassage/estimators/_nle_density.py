@@ -17,7 +17,7 @@ Density = Callable[[Any, Mapping[str, Any]], jax.Array]
 
 def density(model: Model, arrays: Mapping[str, np.ndarray], *, settings: Mapping[str, Any]) -> Density:
     """Make the per-trial log density from weights."""
-    if settings.get("unit") is not None:
+    if model.decisions is not None and settings.get("unit") == model.decisions.schema.trial:
         return _hazards(model, arrays, settings)
     if model.mixed is not None:
         return _mixed_density.make(model.mixed, arrays, settings=settings)

@@ -90,7 +90,7 @@ def plan(method: Method, *, budget: int, seed: int) -> Plan:
     return Plan(
         budget=budget * chosen.get("passes", 1), batch=batch, epoch_pairs=max(chosen["epoch_pairs"], batch),
         validation=max(chosen["validation"], batch), learning_rate=chosen["learning_rate"], average=chosen["average"],
-        patience=chosen["patience"], seed=seed, clip=chosen.get("clip"),
+        patience=chosen["patience"], seed=seed, clip=chosen.get("clip"), decay=chosen.get("decay"),
     )  # fmt: skip
 
 
@@ -187,6 +187,15 @@ def check_clip(clip: Any) -> None:
     """Refuse a norm of gradients that cannot be one."""
     if clip is not None and not (isinstance(clip, (int, float)) and 0 < clip < float("inf")):
         raise ModelError(f"clip must be None or a positive number; got {clip!r}.")
+
+
+def check_decay(decay: Any) -> None:
+    """Refuse what is not a factor and a number of steps."""
+    if decay is None:
+        return
+    if not (isinstance(decay, (tuple, list)) and len(decay) == 2 and 0 < decay[0] <= 1):
+        raise ModelError(f"decay must be None or a factor up to 1 and a number of steps, (.999, 5000); got {decay!r}.")
+    positive_integer("the number of steps of decay", decay[1])
 
 
 def sizes(settings: Any, *names: str) -> None:

@@ -43,6 +43,8 @@ class Plan:
         Of everything.
     clip : float or None
         Largest norm of a step's gradient; a longer one is shortened to it.
+    decay : (float, int) or None
+        Multiply the rate by the first number after every so many steps, instead of warm-up and cosine.
     """
 
     budget: int
@@ -54,6 +56,7 @@ class Plan:
     patience: int | None
     seed: int
     clip: float | None = None
+    decay: tuple[float, int] | None = None
 
     @property
     def steps(self) -> int:
@@ -184,17 +187,26 @@ class _Fixed(keras.utils.PyDataset):
 
 
 def _optimizer(plan: Plan) -> keras.optimizers.Optimizer:
-    """Make Adam with warm-up, cosine decay and averaged weights."""
+    """Make Adam with decaying rate and averaged weights."""
     total = plan.steps * plan.epochs
+    momentum = min(plan.average, max(0.0, 1 - 20 / total))
+    return keras.optimizers.Adam(_schedule(plan, total), use_ema=True, ema_momentum=momentum, global_clipnorm=plan.clip)
+
+
+def _schedule(plan: Plan, total: int) -> Any:
+    """Make the learning rate: by steps, or a warm-up and a cosine."""
+    if plan.decay is not None:
+        factor, steps = plan.decay
+        return keras.optimizers.schedules.ExponentialDecay(
+            plan.learning_rate, decay_steps=steps, decay_rate=factor, staircase=True
+        )
     warmup = min(500, total // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
+    return keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else plan.learning_rate,
         decay_steps=max(1, total - warmup),
         warmup_target=plan.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    momentum = min(plan.average, max(0.0, 1 - 20 / total))
-    return keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=momentum, global_clipnorm=plan.clip)
 
 
 def _variables(estimator: Any) -> list[Any]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed, Source
 
 _PROBES = 8192  # pairs by which centre and scale are measured, and the data looked at
+_USUAL: dict[str, Any] = {"flow": "mdn", "widths": (32, 32, 32), "layers": 3}
+_OF_STATISTICS: dict[str, Any] = {"flow": "maf", "widths": (128, 128), "layers": 8}  # as published for foraging
 _FEW = 20  # so few distinct integers are categories
 
 
@@ -27,35 +29,43 @@ class NLE:
     """Set up neural likelihood estimation; `fit` trains it.
 
     A model that says how its trials split into a category and a value (`Mixed`) gets P(category | parameters) times
-    the density of the value given both; any other gets the density of its columns.
+    the density of the value given both; any other gets the density of its columns. Where a trial is long, the decisions
+    in it can be learned instead (``unit="patch"``), or statistics of it (``unit="window"``).
 
     Parameters
     ----------
     model : Model
         Supplies pairs of parameters and one trial, and a record of mixed data if it has one. Never a density.
-    unit : {"patch"}, optional
+    unit : {"patch", "window"}, optional
         What a trial is, for models that can be taken apart: for `foraging`, "patch" is the visit to a patch, whose
-        decisions to stay or leave have probabilities that a recurrent hazard network learns. None is the trial that
-        the model simulates.
-    flow : {"mdn", "maf-spline", "maf", "spline", "affine"}
+        decisions to stay or leave have probabilities that a recurrent hazard network learns; "window" is the window,
+        of which a flow learns the joint density of those summary statistics that are no functions of others. None is
+        the trial that the model simulates.
+    flow : {"mdn", "maf-spline", "maf", "spline", "affine"}, optional
         Mixture of normals; masked autoregressive flow with splines or affine; BayesFlow's coupling flow with splines
         or affine. For the one value of mixed data, maf-spline and spline are the same, and so are maf and affine.
-    widths : tuple of int
-        Hidden widths of the perceptrons of the flow.
-    layers : int
-        Of a flow through several columns.
+        None is "mdn", or for statistics "maf".
+    widths : tuple of int, optional
+        Hidden widths of the perceptrons of the flow; None is (32, 32, 32), or for statistics (128, 128).
+    layers : int, optional
+        Of a flow through several columns; None is 3, or for statistics 8.
     bins, components : int
         Of splines and of mixtures.
     choice_widths : tuple of int
         Hidden widths of the network of the category, for mixed data.
     memory : int
         Units of the memory of a hazard network.
+    noise : float
+        Of statistics, as a share of their standard deviations: those that are often exactly 0, or whole numbers, have
+        no density without it.
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
     batch, epoch_pairs, validation : int
         Pairs per step, per epoch, and for the validation loss.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
+    decay : (float, int), optional
+        Instead of warm-up and cosine: the rate is multiplied by the first number after every so many steps.
     average : float
         Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
     patience : int, optional
@@ -80,19 +90,21 @@ class NLE:
 
     model: Model
     _: KW_ONLY
-    unit: Literal["patch"] | None = None
-    flow: Literal["mdn", "maf-spline", "maf", "spline", "affine"] = "mdn"
-    widths: tuple[int, ...] = (32, 32, 32)
-    layers: int = 3
+    unit: Literal["patch", "window"] | None = None
+    flow: Literal["mdn", "maf-spline", "maf", "spline", "affine"] | None = None
+    widths: tuple[int, ...] | None = None
+    layers: int | None = None
     bins: int = 8
     components: int = 8
     choice_widths: tuple[int, ...] = (16, 16)
     memory: int = 32
+    noise: float = 0.02
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
     batch: int = 1024
     epoch_pairs: int = 131_072
     validation: int = 16_384
     learning_rate: float = 2e-3
+    decay: tuple[float, int] | None = None
     average: float = 0.998
     patience: int | None = 50
 
@@ -102,14 +114,18 @@ class NLE:
 
         if not isinstance(self.model, Model):
             raise ModelError(f"NLE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
-        _flows.check(self.flow)
-        if self.unit is not None and (self.model.decisions is None or self.unit != self.model.decisions.schema.trial):
-            known = "None" if self.model.decisions is None else f"None or {self.model.decisions.schema.trial!r}"
-            raise ModelError(f"unit must be {known} for {self.model.name}; got {self.unit!r}.")
+        _check_unit(self.model, self.unit)
+        for name, usual in (_OF_STATISTICS if self._of_statistics else _USUAL).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, usual)
+        _flows.check(str(self.flow))
         for name in ("layers", "bins", "components", "memory"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
         _run.sizes(self, "widths", "choice_widths")
+        _run.check_decay(self.decay)
+        if not (isinstance(self.noise, (int, float)) and 0 <= self.noise < 1):
+            raise ModelError(f"noise must be a share from 0 to 1 of the standard deviations; got {self.noise!r}.")
         if self.activation not in _forward.ACTIVATIONS:
             raise ModelError(f"activation must be one of {', '.join(_forward.ACTIVATIONS)}; got {self.activation!r}.")
 
@@ -178,11 +194,14 @@ class NLE:
         (bayesflow.BasicEstimator, callable)
             BayesFlow's estimator with weights drawn from the seed, and its feed.
         """
-        from firstpassage.estimators import _stream
+        from firstpassage.estimators import _reduced, _stream
 
-        if self.unit is not None:
+        if self._of_decisions:
             return self._hazard(seed, simulations)
         source = _stream.source(self.model, simulations, seed=seed)
+        if self._of_statistics:
+            reduced = _reduced.source(self.model, source, probes=_PROBES, noise=self.noise, seed=seed)
+            return self._continuous(reduced, seed)
         mixed = self.model.mixed
         return self._continuous(source, seed) if mixed is None else self._mixed(mixed, source, seed)
 
@@ -193,7 +212,8 @@ class NLE:
         if simulations is not None:
             raise ModelError(f"unit={self.unit!r} trains on fresh simulations only. Leave simulations out.")
         decisions: Any = self.model.decisions
-        shape = _hazard.Shape(widths=self.widths, memory=self.memory, activation=self.activation)
+        widths: Any = self.widths
+        shape = _hazard.Shape(widths=widths, memory=self.memory, activation=self.activation)
         return _hazard_network.estimator(decisions, self.model, shape=shape, seed=seed)
 
     def _mixed(self, mixed: Mixed, source: Source, seed: int) -> tuple[Any, Feed]:
@@ -204,9 +224,9 @@ class NLE:
         _mixed_density.check(mixed, theta, x)
         estimator = _mixed.MixedEstimator(
             coordinates=_mixed_density.fit(mixed, theta, x),
-            family=_univariate.shape(self.flow, bins=self.bins, components=self.components),
+            family=_univariate.shape(str(self.flow), bins=self.bins, components=self.components),
             names=self.model.parameter_names,
-            value_network=_mixed.perceptron(self.widths, self.activation),
+            value_network=_mixed.perceptron(self.widths or (), self.activation),
             choice_network=_mixed.perceptron(self.choice_widths, self.activation),
             adapter=adapter(self.model),
         )
@@ -222,7 +242,7 @@ class NLE:
         _refuse_categories(self.model.name, x)
         estimator = _continuous.DensityEstimator(
             inference_network=_flows.layer(
-                self.flow,
+                str(self.flow),
                 settings={**self.settings(), "flow_widths": self.widths},
                 seed=seeds.derive(seed, "flow weights"),
                 size=x.shape[1],
@@ -242,8 +262,24 @@ class NLE:
         dict
             As JSON can hold it; what concerns hazard networks only where there is one.
         """
-        unused = {"unit", "memory"} if self.unit is None else {"flow", "layers", "bins", "components", "choice_widths"}
+        unused = {"unit", "memory", "noise"}
+        if self._of_decisions:
+            unused = {"flow", "layers", "bins", "components", "choice_widths", "noise"}
+        elif self._of_statistics:
+            unused = {"memory", "choice_widths"}
+        if self.decay is None:
+            unused.add("decay")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
+
+    @property
+    def _of_decisions(self) -> bool:
+        """Tell whether the decisions in a trial are learned."""
+        return self.model.decisions is not None and self.unit == self.model.decisions.schema.trial
+
+    @property
+    def _of_statistics(self) -> bool:
+        """Tell whether statistics of a trial are learned."""
+        return self.unit is not None and not self._of_decisions
 
 
 def adapter(model: Model) -> Any:
@@ -268,6 +304,15 @@ def adapter(model: Model) -> Any:
         .concatenate(list(model.parameter_names), into="inference_conditions")
         .rename("x", "inference_variables")
     )
+
+
+def _check_unit(model: Model, unit: Any) -> None:
+    """Refuse a unit that the model's data cannot be taken apart to."""
+    known = [] if model.decisions is None else [model.decisions.schema.trial]
+    known += [] if model.statistics is None or model.schema is None else [model.schema.trial]
+    if unit is not None and unit not in known:
+        words = " or ".join(["None", *map(repr, known)])
+        raise ModelError(f"unit must be {words} for {model.name}; got {unit!r}.")
 
 
 def _refuse_categories(name: str, x: np.ndarray) -> None:

@@ -24,10 +24,10 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import patches
 from firstpassage.models.foraging_sessions import Task, draw
-from firstpassage.models.foraging_statistics import SUMMARY_NAMES, summary_statistics
+from firstpassage.models.foraging_statistics import INDEPENDENT, SUMMARY_NAMES, summary_statistics
 from firstpassage.models.model import Model
 from firstpassage.models.parameter import Parameter
-from firstpassage.models.records import Decisions, Schema
+from firstpassage.models.records import Decisions, Schema, Statistics
 
 __all__ = ["PARAMETERS", "SUMMARY_NAMES", "Task", "approximate", "exact", "foraging", "summary_statistics"]
 
@@ -82,6 +82,7 @@ def foraging(*, bounds: Mapping[str, tuple[float, float]] | None = None, **task:
         decisions=Decisions(
             schema=_visits(chosen), of_simulation=_steps_of_windows, of_trial=_steps_of_visits, conditions=_conditions
         ),
+        statistics=Statistics(names=INDEPENDENT, of_trials=partial(_independent, sites=chosen.sites)),
         summary=partial(_summary, sites=chosen.sites),
         settings=asdict(chosen),
     )
@@ -273,6 +274,12 @@ def _summary(x: np.ndarray, *, sites: int) -> np.ndarray:
         i = SUMMARY_NAMES.index(name)
         found[:, i] = np.log1p(found[:, i])
     return found
+
+
+def _independent(x: np.ndarray, *, sites: int) -> np.ndarray:
+    """Compute those of the 37 statistics of windows (n, 3 * site) that are no functions of the others."""
+    places = [SUMMARY_NAMES.index(name) for name in INDEPENDENT]
+    return summary_statistics(x.reshape(len(x), sites, 3))[:, places]
 
 
 def _simulate_visits(theta: Mapping[str, np.ndarray], rng: np.random.Generator, *, task: Task) -> np.ndarray:

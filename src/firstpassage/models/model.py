@@ -13,7 +13,7 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import _simulate
 from firstpassage.models.parameter import Parameter
-from firstpassage.models.records import Decisions, Mixed, Schema, Symmetry
+from firstpassage.models.records import Decisions, Mixed, Schema, Statistics, Symmetry
 
 if TYPE_CHECKING:
     import bayesflow as bf
@@ -48,6 +48,8 @@ class Model:
         How a trial splits into a category and a continuous value.
     decisions : Decisions, optional
         How a trial is a sequence of decisions.
+    statistics : Statistics, optional
+        Statistics of a trial that a likelihood can be learned of, where that of the trial itself cannot.
     summary : callable, optional
         Summary statistics of the data.
     style : {"batch", "single", "jax"}
@@ -81,6 +83,7 @@ class Model:
         symmetry: Symmetry | None = None,
         mixed: Mixed | None = None,
         decisions: Decisions | None = None,
+        statistics: Statistics | None = None,
         summary: Callable[..., Any] | None = None,
         style: Style = "batch",
         settings: Mapping[str, Any] | None = None,
@@ -95,8 +98,8 @@ class Model:
             raise ModelError(f"prior must be a function f(n, *, rng) -> dict of (n,) arrays; got {prior!r}.")
         self._freeze(
             name=name, parameters=_parameters(parameters), exact=exact, schema=schema, symmetry=symmetry,
-            mixed=mixed, decisions=decisions, summary=summary, style=style, settings=dict(settings or {}),
-            _simulator=likelihood, _prior=prior,
+            mixed=mixed, decisions=decisions, statistics=statistics, summary=summary, style=style,
+            settings=dict(settings or {}), _simulator=likelihood, _prior=prior,
         )  # fmt: skip
 
     name: str
@@ -106,6 +109,7 @@ class Model:
     symmetry: Symmetry | None
     mixed: Mixed | None
     decisions: Decisions | None
+    statistics: Statistics | None
     summary: Callable[..., Any] | None
     style: Style
     settings: Mapping[str, Any]

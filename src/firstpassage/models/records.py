@@ -117,3 +117,19 @@ class Decisions:
     of_simulation: Callable[[Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]]
     of_trial: Callable[[Any], tuple[Any, Any, Any]]
     conditions: Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Statistics:
+    """Name summary statistics of a trial that have a joint density, for likelihoods learned from these.
+
+    Parameters
+    ----------
+    names : tuple of str
+        None of them an exact function of others, for such a density is infinite.
+    of_trials : callable
+        ``of_trials(x) -> (trial, statistic)`` for trials x (trial, column) as the model's schema reads them.
+    """
+
+    names: tuple[str, ...]
+    of_trials: Callable[[np.ndarray], np.ndarray]
