@@ -23,7 +23,7 @@ SEED = 88_730
 SESSIONS, SITES = 3, 400
 TRUTH = {
     "A": {"drift_rate": 0.25, "reward_bump": -0.30, "failure_bump": 0.25, "noise_std": 0.15},
-    "B": {"drift_rate": 0.50, "reward_bump": 0.10, "failure_bump": 0.25, "noise_std": 0.15},
+    "B": {"drift_rate": 0.40, "reward_bump": -0.10, "failure_bump": 0.25, "noise_std": 0.15},
 }
 CONSTANTS = {
     "gap_min": 20.0, "gap_scale": 19.0, "gap_max": 1e6, "site_length": 50.0, "unit_length": 88.73,

@@ -123,7 +123,9 @@ def _start(
 @_expected
 def fit(
     model: ModelName,
-    table: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or parquet, a row for each trial or site; or .npy.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or parquet, a row for each trial or site; or .npy.")
+    ],
     into: Into,
     method: Annotated[
         list[str] | None,

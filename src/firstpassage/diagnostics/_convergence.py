@@ -129,7 +129,9 @@ class Independent:
         """Say in one sentence what the draws are, and whether a correction can be trusted."""
         text = f"{self.draws} independent draws from {self.source}"
         if self.pareto_k is not None:
-            text += f", corrected by the exact likelihood: Pareto k {self.pareto_k:.2f}, efficiency {self.efficiency:.0%}"
+            text += (
+                f", corrected by the exact likelihood: Pareto k {self.pareto_k:.2f}, efficiency {self.efficiency:.0%}"
+            )
         failures = self._failures()
         if failures:
             text = f"NOT to be trusted: {'; '.join(failures)} ({text})"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.diagnostics import _draws
 from firstpassage.diagnostics._predictive import chosen_draws
 from firstpassage.errors import DataError, ModelError
 from firstpassage.models import patches

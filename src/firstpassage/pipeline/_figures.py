@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import diagnostics, seeds
+from firstpassage.errors import ModelError
 from firstpassage.models.model import Model
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ def visits(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed:
     """
     from firstpassage import plots
 
+    if model.exact is None:
+        raise ModelError(f"{model.name} has no exact likelihood that reads and simulates visits.")
     fits = [fit for some in rows.values() for fit in some]
     panels = plots.canvas(rows=len(fits), columns=3, width=2.75, height=2.6)
     numbers: dict[str, Any] = {}
@@ -169,7 +172,7 @@ def _counts(rows: Mapping[str, Sequence[Fit]]) -> str:
 
 
 def _tidy(panels: np.ndarray, names: Sequence[str], *, legends: bool = False) -> None:
-    """Name the rows at their left, and keep the legends of the first row, or of all, and the axis labels of the last."""
+    """Name the rows at their left, and keep the axis labels of the last, and the legends of the first or of all."""
     from firstpassage import plots
 
     last = len(names) - 1

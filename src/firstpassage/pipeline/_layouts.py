@@ -127,7 +127,7 @@ def _in_units(data: Any, *, unit: float, shortest: float) -> Any:
 
 
 def _whole_visits(sites: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
-    """Number the visits, so that none is glued to another by what lies between being taken away."""
+    """Give every visit a number, lest it be glued to another when those between them are taken away."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         visit = np.cumsum(patches.sites(sites).begins)
