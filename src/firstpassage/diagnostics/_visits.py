@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from firstpassage.likelihood import Likelihood
 
 _BINS = (8, 30)  # of distance, fewest and most
-_ARRIVALS = 5  # of the data, from which on a share of leaves is shown
+_ARRIVALS = 10  # of the data, from which on a share of leaves is shown
 _SPARE = 1.3  # visits simulated at once, for each one of the data
 _TAIL = 0.999  # of the replicates that is shown
 
@@ -90,9 +90,9 @@ class _Counts:
 def visits(likelihood: Likelihood, draws: xr.DataTree, data: Any, *, seed: int, replicates: int = 200) -> Visits:
     """Compare visits to patches with replicates, each simulated from one posterior draw.
 
-    A run of visits that ends in one which the recording cut off is replicated by visits that fill the same number of
-    sites, the last one cut off in turn; all others by as many visits. So the replicates are as short of long visits as
-    the data are. A simulated visit ends after 64 sites at the latest, and counts as cut off then.
+    A window, and a session whose last visit the recording cut off, is replicated by visits that fill the same number of
+    sites, the last one cut off in turn; other sessions by as many visits. So the replicates are as short of long visits
+    as the data are. A simulated visit ends after 64 sites at the latest, and counts as cut off then.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def visits(likelihood: Likelihood, draws: xr.DataTree, data: Any, *, seed: int, 
         raise DataError("no visit ended with a leave, so that there is no residence to compare. Use longer windows.")
     rng = seeds.generator(seed, "visits")
     theta = chosen_draws(draws, likelihood.parameter_names, rng=rng, replicates=replicates)
-    runs = _runs(x)
+    runs = _runs(likelihood, data, x)
     made = []
     for i in range(replicates):
         one = {name: float(value[i]) for name, value in theta.items()}
@@ -173,13 +173,18 @@ def _counts(x: np.ndarray) -> _Counts:
     )  # fmt: skip
 
 
-def _runs(x: np.ndarray) -> list[tuple[int, int | None]]:
-    """Divide visits into runs: (visits, sites) of each that ends in a visit cut off, (visits, None) of the last."""
+def _runs(likelihood: Likelihood, data: Any, x: np.ndarray) -> list[tuple[int, int | None]]:
+    """Divide visits into runs: (visits, sites) of windows and of what ends in a visit cut off, else (visits, None)."""
     described = patches.describe(x)
-    ends = np.flatnonzero(described["left"] == 0) + 1
-    parts = np.split(described["sites"].astype(int), ends)
-    cut = [(len(part), int(part.sum())) for part in parts[:-1]]
-    return [*cut, *([(len(parts[-1]), None)] if len(parts[-1]) else [])]
+    sites, cut = described["sites"].astype(int), described["left"] == 0
+    if np.ndim(data) == 3 and sites.sum() == np.shape(data)[0] * np.shape(data)[1]:
+        place = (np.cumsum(sites) - sites) // np.shape(data)[1]
+        return [(int((place == i).sum()), int(np.shape(data)[1])) for i in range(len(data))]
+    listed = likelihood.trials(data)
+    session = listed["session"].to_numpy() if "session" in listed else np.zeros(len(x))
+    ends = np.flatnonzero(cut[:-1] | (session[1:] != session[:-1])) + 1
+    parts = np.split(np.arange(len(x)), ends)
+    return [(len(part), int(sites[part].sum()) if cut[part[-1]] else None) for part in parts]
 
 
 def _fill(

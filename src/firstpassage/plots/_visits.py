@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -12,11 +14,17 @@ from firstpassage.diagnostics import Banded, Visits
 from firstpassage.plots import _grid, _style
 
 _HEIGHT = 2.6  # inches
-_HEADROOM = 1.3  # of the first panel, for the legend
+_HEADROOM = 1.08  # of all panels
+_LEGEND = 1.3  # of the first one
+_FAINT = 0.25  # of the band
+_DATA: dict[str, Any] = {
+    **{"marker": "o", "linestyle": "", "markersize": 4.5, "markerfacecolor": "white", "clip_on": False},
+    **{"markeredgecolor": "#404040", "zorder": 3},
+}
 
 
 def visits(found: Visits, *, method: str = "exact", ax: np.ndarray | None = None) -> np.ndarray:
-    """Draw residence, stops and leaves of the data (grey) with median and central 90 % of the replicates.
+    """Draw residence, stops and leaves of the data (points) with median and central 90 % of the replicates.
 
     Parameters
     ----------
@@ -62,22 +70,21 @@ def visits(found: Visits, *, method: str = "exact", ax: np.ndarray | None = None
 
 
 def _bars(panel: Axes, bars: Banded, colour: str) -> None:
-    """Draw bins: the data filled, the band and the median over them."""
-    panel.stairs(bars.observed, bars.at, fill=True, facecolor=_style.OBSERVED_FILL)
-    panel.stairs(bars.observed, bars.at, baseline=0, color=_style.OBSERVED, linewidth=0.9)
-    panel.stairs(bars.high, bars.at, baseline=bars.low, fill=True, color=colour, alpha=0.3, linewidth=0)
+    """Draw bins: band and median as steps, the data as points at their middles."""
+    panel.stairs(bars.high, bars.at, baseline=bars.low, fill=True, color=colour, alpha=_FAINT, linewidth=0)
     panel.stairs(bars.median, bars.at, baseline=0, color=colour, linewidth=1.3)
+    panel.plot((bars.at[1:] + bars.at[:-1]) / 2, bars.observed, **_DATA)
     panel.set_xlim(bars.at[0], bars.at[-1])
-    panel.set_ylim(bottom=0)
+    panel.set_ylim(0, _HEADROOM * max(bars.high.max(), bars.observed.max()))
 
 
 def _points(panel: Axes, curve: Banded, colour: str) -> None:
-    """Draw shares at whole numbers: the data as points, the band and the median behind them."""
-    panel.fill_between(curve.at, curve.low, curve.high, color=colour, alpha=0.3, linewidth=0)
+    """Draw shares at whole numbers."""
+    panel.fill_between(curve.at, curve.low, curve.high, color=colour, alpha=_FAINT, linewidth=0)
     panel.plot(curve.at, curve.median, color=colour, linewidth=1.3)
-    panel.plot(curve.at, curve.observed, "o", color=_style.OBSERVED, markeredgecolor="white", markersize=6)
+    panel.plot(curve.at, curve.observed, **_DATA)
     panel.set_xlim(curve.at[0] - 0.3, max(curve.at[-1], curve.at[0] + 1) + 0.3)
-    panel.set_ylim(0, min(1.0, 1.15 * max(np.nanmax(curve.high), np.nanmax(curve.observed), 0.05)))
+    panel.set_ylim(0, min(1.0, _HEADROOM * max(np.nanmax(curve.high), np.nanmax(curve.observed), 0.05)))
 
 
 def _label(panels: np.ndarray) -> None:
@@ -98,9 +105,9 @@ def _legend(panel: Axes, method: str) -> None:
     """Name what is drawn, in the upper right, where the density of distances is low."""
     colour = _style.colour(method)
     keys = [
-        Patch(facecolor=_style.OBSERVED_FILL, edgecolor=_style.OBSERVED, label="data"),
+        Line2D([], [], **_DATA, label="data"),
         Line2D([], [], color=colour, linewidth=1.3, label=f"{_grid.name(method)} median"),
-        Patch(facecolor=colour, alpha=0.3, linewidth=0, label="90 % band"),
+        Patch(facecolor=colour, alpha=_FAINT, linewidth=0, label="90 % band"),
     ]
-    panel.set_ylim(top=_HEADROOM * panel.get_ylim()[1])
+    panel.set_ylim(top=_LEGEND * panel.get_ylim()[1])
     panel.legend(handles=keys, loc="upper right", handlelength=1.4, borderpad=0.1)
