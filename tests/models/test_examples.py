@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def maker():
-    spec = importlib.util.spec_from_file_location("make_foraging_session", ROOT / "scripts" / "make_foraging_session.py")
+    spec = importlib.util.spec_from_file_location(
+        "make_foraging_session", ROOT / "scripts" / "make_foraging_session.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -56,7 +56,9 @@ def test_patches_numbered_by_odor_are_not_mistaken_for_each_other(tmp_path):
 def test_parquet_centimetres_and_other_names_say_the_same(tmp_path):
     expected = read_groups(saved(tmp_path / "t.csv", SITES), LAYOUT)[0].data
     assert list(expected.columns) == ["patch_time", "reward", "stop", "session", "patch"]
-    foreign = SITES.assign(patch_time=SITES["patch_time"] * 88.73).rename(columns={"patch_time": "cm", "stop": "stayed"})
+    foreign = SITES.assign(patch_time=SITES["patch_time"] * 88.73).rename(
+        columns={"patch_time": "cm", "stop": "stayed"}
+    )
     path = saved(tmp_path / "t.parquet", foreign)
     (group,) = read_groups(path, LAYOUT, columns={"patch_time": "cm", "stop": "stayed"}, unit="cm")
     pd.testing.assert_frame_equal(group.data, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firstpassage.diagnostics import agreement_verdict
-from firstpassage.errors import DataWarning
+from firstpassage.errors import DataError, DataWarning
 from firstpassage.models import plain
 from firstpassage.models.model import Model
 from firstpassage.pipeline import _catalogue, _figures, _page
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from firstpassage.pipeline._fit import Fit, FitRun, FitSettings
+
+_LOG = logging.getLogger(__name__)
 
 
 def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings) -> None:
@@ -39,16 +42,15 @@ def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings
     folder.write_text("summary.csv", run.summary.to_csv(index=False, float_format="%.6g"))
     folder.write_json("metrics.json", metrics(run))
     pictures = {}
+    (folder.path / "figures").mkdir(exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
         for name, fits in by_group(run).items():
-            kinds = _kinds(model)
-            paths = [folder.path / "figures" / f"{fits[0].group.slug}-{kind.__name__}.png" for kind in kinds]
-            paths[0].parent.mkdir(exist_ok=True)
-            pictures[name] = [
-                kind({name: fits}, path, model=model, seed=settings.seed)
-                for kind, path in zip(kinds, paths, strict=True)
-            ]
+            paths = {
+                kind: folder.path / "figures" / f"{fits[0].group.slug}-{kind.__name__}.png" for kind in _kinds(model)
+            }
+            drawn = [_drawn(kind, name, fits, path, model, settings) for kind, path in paths.items()]
+            pictures[name] = [path for path in drawn if path is not None]
     folder.write_text("report.html", _whole(run, pictures, model=model, settings=settings))
 
 
@@ -57,6 +59,17 @@ def _kinds(model: Model) -> list[Callable[..., Path]]:
     if model.decisions is not None and model.exact is not None:
         return [_figures.marginals, _figures.pairs, _figures.visits]
     return [_figures.marginals, *([_figures.predictive] if plain.schema(model).trial == "choice" else [])]
+
+
+def _drawn(
+    kind: Callable[..., Path], name: str, fits: list[Fit], path: Path, model: Model, settings: FitSettings
+) -> Path | None:
+    """Draw one figure of a group, or say why its data do not allow it."""
+    try:
+        return kind({name: fits}, path, model=model, seed=settings.seed)
+    except DataError as error:
+        _LOG.warning("%s: no figure of %s: %s", name, kind.__name__, error)
+        return None
 
 
 def by_group(run: FitRun) -> dict[str, list[Fit]]:
