@@ -76,7 +76,9 @@ def test_every_group_has_its_figures_and_the_posterior_predicts_its_visits(fitte
     for odor in "AB":
         drawn = json.loads((into / "figures" / f"{odor}-visits.json").read_text())[f"odor={odor}"]["exact"]
         for curve in (drawn[name] for name in ("residence", "stops", "hazard")):
-            inside += [low <= x <= high for x, low, high in zip(*map(curve.get, ("observed", "low", "high")), strict=True)]
+            inside += [
+                low <= x <= high for x, low, high in zip(*map(curve.get, ("observed", "low", "high")), strict=True)
+            ]
     assert len(inside) > 30
     assert np.mean(inside) > 0.8
 

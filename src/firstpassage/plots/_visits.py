@@ -15,7 +15,7 @@ from firstpassage.plots import _grid, _style
 
 _HEIGHT = 2.6  # inches
 _HEADROOM = 1.08  # of all panels
-_LEGEND = 1.3  # of the first one
+_LEGEND = 1.5  # of the first one
 _FAINT = 0.25  # of the band
 _DATA: dict[str, Any] = {
     **{"marker": "o", "linestyle": "", "markersize": 4.5, "markerfacecolor": "white", "clip_on": False},
@@ -92,7 +92,7 @@ def _label(panels: np.ndarray) -> None:
     labels = (
         ("distance in the patch (88.73 cm)", "density (1 / 88.73 cm)"),
         ("stops in the patch", "share of visits"),
-        ("rewards taken in the patch", "share of arrivals that leave"),
+        ("rewards taken in the patch", "leaves per arrival"),
     )
     for panel, (x, y) in zip(panels, labels, strict=True):
         panel.set_xlabel(x)
