@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +38,7 @@ def predictive(
     Returns
     -------
     ndarray, shape (replicate, trial, column)
-        Columns as ``likelihood.read`` gives them; for choices those of ``likelihood.columns``.
+        Columns as in ``likelihood.columns``.
 
     Raises
     ------
@@ -64,23 +63,26 @@ def replicate(
     likelihood: Likelihood | Posterior, draws: xr.DataTree, *, trials: int, seed: int, replicates: int
 ) -> np.ndarray:
     """Simulate data sets of a given size, each from one posterior draw: (replicate, trial, column)."""
-    if likelihood.simulate is None:
-        raise ModelError(f"the {likelihood.kind} likelihood of {likelihood.model} has no simulator to draw from.")
-    rng = seeds.generator(seed, "predictive")
-    chosen = chosen_draws(draws, likelihood.parameter_names, rng=rng, replicates=replicates)
-    theta = {name: np.repeat(values, trials) for name, values in chosen.items()}
-    return np.asarray(likelihood.simulate(theta, rng)).reshape(replicates, trials, -1)
+    chosen, rng = choose(likelihood, draws, seed=seed, replicates=replicates)
+    theta = {name: np.repeat(value, trials) for name, value in chosen.items()}
+    simulate: Any = likelihood.simulate
+    return np.asarray(simulate(theta, rng)).reshape(replicates, trials, len(likelihood.columns))
 
 
-def chosen_draws(
-    draws: xr.DataTree, names: Sequence[str], *, rng: np.random.Generator, replicates: int
-) -> dict[str, np.ndarray]:
-    """Choose posterior draws, one for each replicate, without repetition if there are enough: (replicate,) by name."""
+def choose(
+    likelihood: Likelihood | Posterior, draws: xr.DataTree, *, seed: int, replicates: int
+) -> tuple[dict[str, np.ndarray], np.random.Generator]:
+    """Choose a posterior draw for each replicate: parameters (replicate,), and the generator to simulate with."""
     if isinstance(replicates, bool) or not isinstance(replicates, (int, np.integer)) or replicates < 1:
         raise ModelError(f"replicates must be a positive integer; got {replicates!r}.")
+    if likelihood.simulate is None:
+        raise ModelError(f"the {likelihood.kind} likelihood of {likelihood.model} has no simulator to draw from.")
     values = _draws.scalars(draws)
-    if set(values) != set(names):
-        raise DataError(f"draws must have one scalar each of {', '.join(names)}; got {', '.join(values)}.")
+    if set(values) != set(likelihood.parameter_names):
+        raise DataError(
+            f"draws must have one scalar each of {', '.join(likelihood.parameter_names)}; got {', '.join(values)}."
+        )
+    rng = seeds.generator(seed, "predictive")
     size = next(iter(values.values())).size
-    chosen = rng.choice(size, size=replicates, replace=replicates > size)
-    return {name: values[name].ravel()[chosen] for name in names}
+    rows = rng.choice(size, size=replicates, replace=replicates > size)
+    return {name: values[name].ravel()[rows] for name in likelihood.parameter_names}, rng

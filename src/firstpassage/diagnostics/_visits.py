@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage import seeds
-from firstpassage.diagnostics._predictive import chosen_draws
+from firstpassage.diagnostics._predictive import choose
 from firstpassage.errors import DataError, ModelError
 from firstpassage.models import patches
 
@@ -136,8 +135,7 @@ def visits(likelihood: Likelihood, draws: xr.DataTree, data: Any, *, seed: int, 
     observed = _counts(x)
     if not observed.residence.size:
         raise DataError("no visit ended with a leave, so that there is no residence to compare. Use longer windows.")
-    rng = seeds.generator(seed, "visits")
-    theta = chosen_draws(draws, likelihood.parameter_names, rng=rng, replicates=replicates)
+    theta, rng = choose(likelihood, draws, seed=seed, replicates=replicates)
     runs = _runs(likelihood, data, x)
     made = []
     for i in range(replicates):
