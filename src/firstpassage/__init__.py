@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
     from firstpassage.likelihood import Likelihood
     from firstpassage.models.ddm import ddm
+    from firstpassage.models.examples import example
     from firstpassage.models.foraging import foraging
     from firstpassage.models.model import Model
     from firstpassage.models.parameter import Parameter
@@ -36,6 +37,7 @@ _HOMES = {
     "Parameter": "models.parameter",
     "Posterior": "estimators.posterior",
     "ddm": "models.ddm",
+    "example": "models.examples",
     "foraging": "models.foraging",
     "load": "estimators.bundle",
     "observe": "bridges.pymc",
@@ -52,6 +54,7 @@ __all__ = [
     "DataWarning",
     "ddm",
     "diagnostics",
+    "example",
     "FirstPassageError",
     "foraging",
     "Likelihood",

@@ -6,7 +6,10 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firstpassage.pipeline import FitRun
 
 
 def table(*heads: str, title: str | None = None, numbers_from: int | None = None) -> Any:
@@ -27,6 +30,37 @@ def console(*, stderr: bool = False) -> Any:
 
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else 120, highlight=False)
+
+
+def comparison(run: FitRun) -> Any:
+    """Lay the posteriors of all methods side by side, one row for each group and parameter."""
+    from firstpassage.pipeline import by_group
+
+    methods = list(dict.fromkeys(f.method for f in run.fits))
+    shifted = [m for m in methods if m != "exact"] if len(run.agreement) else []
+    heads = [f"{m} mean ± sd" for m in methods] + [f"{m} shift (exact sd)" for m in shifted]
+    found = table("group", run.fits[0].group.noun, "parameter", *heads, numbers_from=3)
+    means = run.summary.set_index(["group", "parameter", "method"])[["mean", "sd"]]
+    shifts = run.agreement.set_index(["group", "parameter", "method"])["shift"] if shifted else None
+    for group, fits in by_group(run).items():
+        for i, p in enumerate(fits[0].estimator.parameter_names):
+            cells = [_pair(means, (group, p, m)) for m in methods]
+            cells += [_signed(shifts, (group, p, m)) for m in shifted]
+            first = (group, str(fits[0].group.trials)) if i == 0 else ("", "")
+            found.add_row(*first, p, *cells, end_section=i + 1 == len(fits[0].estimator.parameters))
+    if run.fits[0].estimator.model == "ddm":
+        found.caption = "a is half the boundary separation."
+    return found
+
+
+def _pair(table: Any, key: tuple[str, ...]) -> str:
+    """Write mean and sd, or nothing for a fit that failed."""
+    return f"{table.loc[key, 'mean']:.3f} ± {table.loc[key, 'sd']:.3f}" if key in table.index else ""
+
+
+def _signed(column: Any, key: tuple[str, ...]) -> str:
+    """Write a shift, or nothing for a fit that failed."""
+    return f"{column.loc[key]:+.2f}" if key in column.index else ""
 
 
 def as_line(**content: Any) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from firstpassage import _console
-from firstpassage.errors import AuditWarning, DataWarning, FirstPassageError, ModelError
+from firstpassage.errors import AuditWarning, DataError, DataWarning, FirstPassageError, ModelError
 
 if TYPE_CHECKING:
     from firstpassage.pipeline import FitRun
@@ -123,14 +123,23 @@ def _start(
 @_expected
 def fit(
     model: ModelName,
-    table: Annotated[Path, typer.Argument(metavar="FILE.csv", help="One trial per row, with a header.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or parquet, a row for each trial or site; or .npy.")
+    ],
     into: Into,
     method: Annotated[
-        list[str] | None, typer.Option(help="npe, nle, nre or exact; again for several.  [default: nre]")
+        list[str] | None,
+        typer.Option(help="npe, nle, nre or exact; again for several.  [default: nre; foraging: nle if shipped]"),
     ] = None,
-    rt: Annotated[str, typer.Option(help="Column of response times in seconds.")] = "rt",
-    response: Annotated[str, typer.Option(help="Column of responses: +1 upper, -1 lower.")] = "response",
+    columns: Annotated[str, typer.Option(metavar="A=X,B=Y", help="What the file calls the model's columns.")] = "",
+    rt: Annotated[str | None, typer.Option(help="Column of response times in seconds.  [default: rt]")] = None,
+    response: Annotated[
+        str | None, typer.Option(help="Column of responses: +1 upper, -1 lower.  [default: response]")
+    ] = None,
     by: Annotated[str, typer.Option(help="Columns, with commas between, that make groups.")] = "",
+    unit: Annotated[
+        str | None, typer.Option(metavar="cm", help="Of lengths in the file.  [default: the model's, 88.73 cm]")
+    ] = None,
     draws: Annotated[int, typer.Option(help="Kept draws of each chain; npe gives draws x chains.")] = 1000,
     tune: Annotated[int, typer.Option(help="Warm-up steps of each chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
@@ -143,19 +152,23 @@ def fit(
 ) -> None:
     """Fit a table of trials, group by group, and write draws, tables, figures and a report.
 
-    For ddm, the parameter a is HALF the boundary separation (HDDM, Stan and most papers use 2 a).
+    ddm takes rt and response, one row a trial; its parameter a is HALF the boundary separation (HDDM, Stan and most
+    papers use 2 a). foraging takes patch_time, reward, stop, and session and patch if there are such, one row a site,
+    or a .npy file of windows (window, site, 3).
     """
     from firstpassage import pipeline
 
+    own = None if estimator is None else str(estimator)
+    methods = tuple(method or [pipeline.default_method(model, estimator=own)])
     settings = pipeline.FitSettings(
-        model=model, methods=tuple(method or ["nre"]), draws=draws, tune=tune, chains=chains, seed=seed,
-        estimator=None if estimator is None else str(estimator), prior=prior, correct=correct,
+        model=model, methods=methods, draws=draws, tune=tune, chains=chains, seed=seed, estimator=own, prior=prior,
+        correct=correct,
     )  # fmt: skip
     groups = tuple(name.strip() for name in by.split(",") if name.strip())
     with _console.fitting() as progress:
         run = pipeline.fit_table(
-            table, settings, into=into, columns={"rt": rt, "response": response}, by=groups, force=force,
-            progress=progress,
+            table, settings, into=into, columns=_names(columns, rt=rt, response=response), by=groups, unit=unit,
+            force=force, progress=progress,
         )  # fmt: skip
     _show_fits(run, as_json=as_json)
 
@@ -308,6 +321,15 @@ def _range(text: str | None) -> tuple[int, int] | None:
     return ends[0], ends[-1]
 
 
+def _names(text: str, **single: str | None) -> dict[str, str]:
+    """Read A=X,B=Y, and what single options name."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if not all(name.strip() and sign and column.strip() for name, sign, column in pairs):
+        raise DataError(f"--columns must be pairs such as patch_time=distance,stop=stayed; got {text!r}.")
+    named = {name.strip(): column.strip() for name, _, column in pairs}
+    return named | {name: column for name, column in single.items() if column is not None}
+
+
 def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -> None:
     """Print table, verdicts, figures and, last, the path; exit code 1 if a fit is not to be trusted."""
     from firstpassage import pipeline
@@ -316,7 +338,7 @@ def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -
         _print_json(path=str(run.path), figures=[str(p) for p in drawn or []], **pipeline.metrics(run))
     else:
         if len(pipeline.by_group(run)) <= _MANY:
-            _console.console().print(_comparison(run))
+            _console.console().print(_console.comparison(run))
         for f in run.fits:
             print(f"{f.group.name}, {f.method}: {f.convergence.verdict}")
         for text in pipeline.agreement_verdicts(run):
@@ -329,37 +351,6 @@ def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -
         print(run.path)
     if not run.ok:
         raise typer.Exit(1)
-
-
-def _comparison(run: FitRun) -> Any:
-    """Lay the posteriors of all methods side by side, one row for each group and parameter."""
-    from firstpassage.pipeline import by_group
-
-    methods = list(dict.fromkeys(f.method for f in run.fits))
-    shifted = [m for m in methods if m != "exact"] if len(run.agreement) else []
-    heads = [f"{m} mean ± sd" for m in methods] + [f"{m} shift (exact sd)" for m in shifted]
-    table = _console.table("group", "trials", "parameter", *heads, numbers_from=3)
-    means = run.summary.set_index(["group", "parameter", "method"])[["mean", "sd"]]
-    shifts = run.agreement.set_index(["group", "parameter", "method"])["shift"] if shifted else None
-    for group, fits in by_group(run).items():
-        for i, p in enumerate(fits[0].estimator.parameter_names):
-            cells = [_pair(means, (group, p, m)) for m in methods]
-            cells += [_signed(shifts, (group, p, m)) for m in shifted]
-            first = (group, str(len(fits[0].group.trials))) if i == 0 else ("", "")
-            table.add_row(*first, p, *cells, end_section=i + 1 == len(fits[0].estimator.parameters))
-    if run.fits[0].estimator.model == "ddm":
-        table.caption = "a is half the boundary separation."
-    return table
-
-
-def _pair(table: Any, key: tuple[str, ...]) -> str:
-    """Write mean and sd, or nothing for a fit that failed."""
-    return f"{table.loc[key, 'mean']:.3f} ± {table.loc[key, 'sd']:.3f}" if key in table.index else ""
-
-
-def _signed(column: Any, key: tuple[str, ...]) -> str:
-    """Write a shift, or nothing for a fit that failed."""
-    return f"{column.loc[key]:+.2f}" if key in column.index else ""
 
 
 def _print_json(**content: Any) -> None:

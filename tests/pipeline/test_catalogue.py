@@ -76,6 +76,14 @@ def test_every_parameter_of_every_model_has_a_meaning():
     assert "HALF" in _catalogue.MEANINGS["ddm"]["a"]
 
 
-def test_models_without_tables_are_refused_with_a_way_out():
-    with pytest.raises(ModelError, match=r"so far; got foraging. Fit it in Python: firstpassage.foraging"):
-        _catalogue.check_table(registry.make("foraging"))
+@pytest.mark.parametrize(
+    ("model", "shipped", "estimator", "method"),
+    [
+        ("ddm", ("nre",), None, "nre"), ("ddm", (), "runs/mine", "nre"), ("foraging", ("nle",), None, "nle"),
+        ("foraging", ("npe", "nle-window"), None, "exact"), ("foraging", (), "runs/mine", "nle"),
+        ("moons", (), None, "exact"),
+    ],
+)  # fmt: skip
+def test_the_method_that_nobody_asked_for_is_one_that_can_be_used(monkeypatch, model, shipped, estimator, method):
+    monkeypatch.setattr(bundle, "list_shipped", lambda: [(model, kind) for kind in shipped])
+    assert _catalogue.default_method(model, estimator=estimator) == method

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 import firstpassage as fp
 from firstpassage import plots
-from firstpassage.diagnostics import response_times
+from firstpassage.diagnostics import Banded, Visits, response_times
 from firstpassage.errors import ArtefactError, DataError
 
 MODEL = fp.ddm()
@@ -28,6 +28,32 @@ def draws(shift: float = 0.0):
 def replicates() -> np.ndarray:
     rng = np.random.default_rng(2)
     return np.stack([np.column_stack([rng.uniform(0.5, 2, 50), DATA[:, 1]]) for _ in range(30)])
+
+
+def banded(values, at=None) -> Banded:
+    values = np.asarray(values, dtype=float)
+    at = np.arange(len(values) + 1) if at is None else at
+    return Banded(at=at, observed=values, median=values + 0.1, low=values - 0.1, high=values + 0.2)
+
+
+def test_visits_show_what_they_are_given_in_the_colour_of_the_method():
+    found = Visits(
+        residence=banded([0.1, 0.4, 0.2]), stops=banded([0.2, 0.8]), hazard=banded([0.1, 0.3, np.nan], np.arange(3)),
+        arrivals=np.array([50, 20, 10]), whole=30, cut=1, replicates=9, seed=1,
+    )  # fmt: skip
+    panels = plots.visits(found, method="nle")
+    for panel, curve in zip(panels, (found.residence, found.stops, found.hazard), strict=True):
+        points = panel.get_lines()[-1]
+        assert points.get_linestyle() == "None"
+        assert np.array_equal(points.get_ydata(), curve.observed, equal_nan=True)
+        assert panel.get_ylim()[1] > np.nanmax(curve.high)
+    assert to_hex(panels[2].get_lines()[0].get_color()) == plots.COLOURS["nle"].lower()
+    assert [t.get_text() for t in panels[0].get_legend().get_texts()] == ["data", "NLE median", "90 % band"]
+    assert panels[0].get_xlabel() == "distance in the patch (88.73 cm)"
+    with pytest.raises(DataError, match=r"expected a Visits, got dict\. Make one by diagnostics.visits"):
+        plots.visits(found.numbers())
+    with pytest.raises(DataError, match="ax must hold 3 axes"):
+        plots.visits(found, ax=plots.canvas(rows=1, columns=2)[0])
 
 
 def test_every_method_has_a_colour_of_its_own_and_exact_is_black():

@@ -16,8 +16,10 @@ from firstpassage.diagnostics._simulated import Simulated, data_sets, simulated
 from firstpassage.diagnostics._summary import summary
 from firstpassage.diagnostics._tarp import Tarp, tarp
 from firstpassage.diagnostics._two_sample import two_sample
+from firstpassage.diagnostics._visits import Banded, Visits, visits
 
 __all__ = [
+    "Banded",
     "BreakEven",
     "Comparison",
     "Convergence",
@@ -37,6 +39,7 @@ __all__ = [
     "Sbc",
     "Simulated",
     "Tarp",
+    "Visits",
     "agreement",
     "agreement_verdict",
     "break_even",
@@ -55,4 +58,5 @@ __all__ = [
     "summary",
     "tarp",
     "two_sample",
+    "visits",
 ]

@@ -15,8 +15,9 @@ _CENTIMETRES = 20.0  # a median distance between sites above this is not in unit
 def changes(name: str, labels: Any) -> np.ndarray:
     """Tell where a label differs from the one before; all must be known."""
     values = np.asarray(labels)
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise DataError(f"{name} must be known for every site; {int(np.isnan(values).sum())} are empty. Fill them.")
+    empty = np.array([_unknown(value) for value in values], dtype=bool)
+    if empty.any():
+        raise DataError(f"{name} must be known for every site; {int(empty.sum())} are empty. Fill them.")
     return np.concatenate([[True], values[1:] != values[:-1]])
 
 
@@ -91,7 +92,7 @@ def check_distances(values: np.ndarray, begins: np.ndarray) -> None:
     if np.median(np.concatenate([time[:1], step])) > _CENTIMETRES:
         raise DataError(
             f"patch_time must be in units of 88.73 cm; the median distance between sites is {np.median(step):.3g}, "
-            "which looks like centimetres. Divide by 88.73."
+            "which looks like centimetres. Divide by 88.73, or pass --unit cm to firstpassage fit."
         )
 
 
@@ -101,6 +102,11 @@ def warn(values: np.ndarray) -> None:
         if not (values[:, 2] == code).any():
             warnings.warn(f"there is no {missing} among {len(values)} sites: {weak} only weakly identified.",
                           DataWarning, stacklevel=4)  # fmt: skip
+
+
+def _unknown(label: Any) -> bool:
+    """Tell a missing label: NaN, None, or pandas' own."""
+    return type(label).__name__ in ("NoneType", "NAType", "NaTType") or (isinstance(label, float) and label != label)
 
 
 def _place(bad: np.ndarray) -> str:

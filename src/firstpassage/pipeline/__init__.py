@@ -1,6 +1,7 @@
 """Pipeline: from a table or a budget to a folder of artefacts."""
 
 from firstpassage.pipeline._audit import Audit, Item
+from firstpassage.pipeline._catalogue import default_method
 from firstpassage.pipeline._check import audit, check
 from firstpassage.pipeline._demo import demo
 from firstpassage.pipeline._doctor import Check, doctor
@@ -25,6 +26,7 @@ __all__ = [
     "audit",
     "by_group",
     "check",
+    "default_method",
     "demo",
     "doctor",
     "fit_table",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LEARNED = ("npe", "nle", "nre")
 METHODS = (*LEARNED, "exact")
 PRIORS = ("box", "reference")
+DEFAULTS = {"ddm": "nre"}  # methods where none is asked for
 MEANINGS = {
     "ddm": {
         "v": "drift rate towards the upper boundary (unit diffusion noise)",
@@ -31,29 +32,30 @@ MEANINGS = {
         "noise_std": "noise of the evidence, per square root of 88.73 cm",
     },
 }
-TABLES = ("ddm",)  # models whose data `firstpassage fit` reads
 
 REFERENCE = {"ddm": reference_priors}  # the published workflow's
 
 
-def check_table(model: Model) -> None:
-    """Refuse models whose data the command line cannot read yet.
+def default_method(model: str, *, estimator: str | None = None) -> str:
+    """Choose a method where none is asked for.
 
     Parameters
     ----------
-    model : Model
-        The model.
+    model : str
+        Name of the model.
+    estimator : str, optional
+        A trained bundle, for which the choice is made as if one was shipped.
 
-    Raises
-    ------
-    ModelError
-        If it is not in `TABLES`.
+    Returns
+    -------
+    str
+        ``"nre"`` for ddm; otherwise ``"nle"``, or ``"exact"`` where none is shipped.
     """
-    if model.name not in TABLES:
-        raise ModelError(
-            f"tables are fitted of {', '.join(TABLES)} so far; got {model.name}. Fit it in Python: "
-            f"firstpassage.{model.name}().exact.sample(data, seed=1)."
-        )
+    from firstpassage.estimators import bundle
+
+    method = DEFAULTS.get(model, "nle")
+    shipped = model in DEFAULTS or (model, method) in bundle.list_shipped()
+    return method if shipped or estimator is not None else "exact"
 
 
 def find(

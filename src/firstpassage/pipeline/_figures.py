@@ -1,4 +1,4 @@
-"""Figures of a run: marginals and posterior predictive of each group, with their numbers.
+"""Figures of a run: marginals, pairs and posterior predictive of each group, with their numbers.
 
 matplotlib is loaded when the first one is drawn, so that bad input is refused quickly.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import diagnostics, seeds
+from firstpassage.errors import ModelError
 from firstpassage.models.model import Model
 
 if TYPE_CHECKING:
@@ -89,15 +90,89 @@ def predictive(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, s
     return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
 
 
+def pairs(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed: int) -> Path:
+    """Draw the posterior densities of all parameters and pairs of them, of one group.
+
+    Parameters
+    ----------
+    rows : mapping of str to sequence of Fit
+        The fits of one group, by its name.
+    path : Path
+        Of the PNG.
+    model : Model
+        Its parameters are the rows and columns.
+    seed : int
+        Of the run, for the caption.
+
+    Returns
+    -------
+    Path
+        Of the PNG.
+    """
+    from firstpassage import plots
+
+    number = len(model.parameters)
+    panels = plots.canvas(rows=number, columns=number, width=2.05, height=2.05)
+    drawn = {fit.method: fit.draws for fits in rows.values() for fit in fits}
+    plots.pairs(drawn, parameters=model.parameters, ax=panels)
+    caption = (
+        f"Posterior densities of {model.name}: regions that hold 50 and 90 % of the draws, and marginal densities with "
+        f"the prior's (dotted); {_counts(rows)}; seed {seed}."
+    )
+    found = plots.pairs_numbers(drawn, parameters=model.parameters)
+    return plots.save(panels[0, 0].figure, path, numbers=found, caption=caption)
+
+
+def visits(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed: int) -> Path:
+    """Draw one row of predicted and observed visits to patches for each group and method.
+
+    Parameters
+    ----------
+    rows : mapping of str to sequence of Fit
+        The fits of each group, by its name.
+    path : Path
+        Of the PNG.
+    model : Model
+        Its exact likelihood reads and simulates visits, whatever the method.
+    seed : int
+        Of the run; the replicates derive theirs.
+
+    Returns
+    -------
+    Path
+        Of the PNG.
+    """
+    from firstpassage import plots
+
+    if model.exact is None:
+        raise ModelError(f"{model.name} has no exact likelihood that reads and simulates visits.")
+    fits = [fit for some in rows.values() for fit in some]
+    panels = plots.canvas(rows=len(fits), columns=3, width=2.75, height=2.6)
+    numbers: dict[str, Any] = {}
+    for axes, fit in zip(panels, fits, strict=True):
+        own = seeds.derive(seed, f"visits {fit.group.name} {fit.method}")
+        found = diagnostics.visits(model.exact, fit.draws, fit.group.data, seed=own, replicates=_REPLICATES)
+        plots.visits(found, method=fit.method, ax=axes)
+        numbers.setdefault(fit.group.name, {})[fit.method] = found.numbers()
+    _tidy(panels, [fit.group.name for fit in fits], legends=True)
+    caption = (
+        f"Visits of the data and of {_REPLICATES} data sets of the same size simulated from the posterior of "
+        f"{model.name}: median and central 90 %. Distance and stops of whole visits, those cut off by the end of the "
+        f"recording left out; the share of arrivals at a site that leave, by the rewards taken in the patch before; "
+        f"{_counts(rows)}; seed {seed}."
+    )
+    return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
+
+
 def _counts(rows: Mapping[str, Sequence[Fit]]) -> str:
     """Say how many trials each group has, and which draws were corrected."""
-    counts = [f"{name}: n = {len(fits[0].group.trials)} trials" for name, fits in rows.items()]
+    counts = [f"{name}: n = {fits[0].group.trials} {fits[0].group.noun}" for name, fits in rows.items()]
     corrected = {fit.method for fits in rows.values() for fit in fits if "correct" in fit.draws.attrs}
     return "; ".join([*counts, *(f"{method} corrected by the exact likelihood" for method in sorted(corrected))])
 
 
-def _tidy(panels: np.ndarray, names: Sequence[str]) -> None:
-    """Name the rows at their left, and keep the legends of the first row and the axis labels of the last."""
+def _tidy(panels: np.ndarray, names: Sequence[str], *, legends: bool = False) -> None:
+    """Name the rows at their left, and keep the axis labels of the last, and the legends of the first or of all."""
     from firstpassage import plots
 
     last = len(names) - 1
@@ -109,7 +184,7 @@ def _tidy(panels: np.ndarray, names: Sequence[str]) -> None:
                 if row < last:
                     panel.set_xlabel("")
                 legend = panel.get_legend()
-                if row > 0 and legend is not None:
+                if row > 0 and legend is not None and not legends:
                     legend.remove()
 
 
@@ -126,7 +201,7 @@ def _predict(fit: Fit, panel: Any, *, seed: int) -> dict[str, Any]:
     """Draw one predictive panel and return its numbers."""
     from firstpassage import plots
 
-    data = fit.estimator.read(fit.group.trials)
+    data = fit.estimator.read(fit.group.data)
     own = seeds.derive(seed, f"predictive {fit.group.name} {fit.method}")
     replicates = diagnostics.predictive(fit.estimator, fit.draws, data, seed=own, replicates=_REPLICATES)
     plots.predictive(data, replicates, method=fit.method, ax=panel)

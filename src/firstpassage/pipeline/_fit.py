@@ -17,9 +17,9 @@ from firstpassage.diagnostics import Convergence, Independent, agreement, conver
 from firstpassage.diagnostics._convergence import independent
 from firstpassage.errors import DataError, DataWarning, FirstPassageError, ModelError
 from firstpassage.likelihood import Likelihood
-from firstpassage.models import plain, registry
+from firstpassage.models import registry
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _catalogue, _report, _tables
+from firstpassage.pipeline import _catalogue, _files, _layouts, _report, _tables
 from firstpassage.pipeline._folder import RunFolder, run_folder
 from firstpassage.pipeline._tables import Group
 
@@ -166,15 +166,16 @@ def fit_table(
     into: str | Path,
     columns: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
+    unit: str | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> FitRun:
-    """Fit every group of a CSV of trials, and write a folder of artefacts.
+    """Fit every group of a table of trials, and write a folder of artefacts.
 
     Parameters
     ----------
     table : str or Path
-        A CSV with one trial per row.
+        A CSV or parquet file with one trial per row; of foraging, with one site per row, or a .npy file of windows.
     settings : FitSettings
         Model, methods, sampler and seed.
     into : str or Path
@@ -183,7 +184,9 @@ def fit_table(
     columns : mapping of str to str, optional
         What the file calls the model's columns.
     by : sequence of str
-        Columns that make the groups.
+        Columns that make the groups; of foraging, such as belong to whole visits.
+    unit : {"cm"}, optional
+        Of lengths in the file; 88.73 cm if None.
     force : bool
         Replace another run.
     progress : callable, optional
@@ -204,14 +207,13 @@ def fit_table(
         If the estimator or the folder cannot be used.
     """
     model = registry.make(settings.model)
-    _catalogue.check_table(model)
-    groups = _tables.read_groups(table, wanted=plain.schema(model).columns, columns=columns, by=by)
+    groups = _tables.read_groups(table, _layouts.of(model), columns=columns, by=by, unit=unit)
     estimators = _catalogue.find(model, settings.methods, estimator=settings.estimator)
     notes = [_checked(group, estimator) for group in groups for estimator in estimators.values()]
     _check_amortized(groups, estimators, model=model, correct=settings.correct)
     config = {
-        **asdict(settings), "table": Path(table).name, "sha256": _tables.digest(table),
-        "columns": dict(columns or {}), "by": list(by),
+        **asdict(settings), "table": Path(table).name, "sha256": _files.digest(table),
+        "columns": dict(columns or {}), "by": list(by), "unit": unit,
     }  # fmt: skip
     prior = _catalogue.priors(model, settings.prior)
     with run_folder(into, command="fit", settings=config, force=force) as folder:
@@ -234,7 +236,7 @@ def _checked(group: Group, estimator: Likelihood | Posterior) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            x = estimator.read(group.trials)
+            x = estimator.read(group.data)
             if isinstance(estimator, Likelihood):
                 estimator.support(x)
         except DataError as error:
@@ -252,14 +254,22 @@ def _check_amortized(
         if correct or isinstance(estimator, Likelihood):
             continue
         low, high = estimator.trials
-        wrong = [group for group in groups if not low <= len(group.trials) <= high]
+        sizes = {group.name: len(_quietly(estimator, group.data)) for group in groups}
+        wrong = [name for name, size in sizes.items() if not low <= size <= high]
         if wrong:
-            first = wrong[0]
+            noun = "windows" if estimator.trial == "window" else "trials"
             raise DataError(
-                f"{method} was trained for {low} to {high} trials; {len(wrong)} of {len(groups)} data sets have other "
-                f"numbers (first: {first.name}, {len(first.trials)}). Pass --correct, which certifies each fit, use "
+                f"{method} was trained for {low} to {high} {noun}; {len(wrong)} of {len(groups)} data sets have other "
+                f"numbers (first: {wrong[0]}, {sizes[wrong[0]]}). Pass --correct, which certifies each fit, use "
                 "nle, nre or exact, or train with --trials."
             )
+
+
+def _quietly(estimator: Likelihood | Posterior, data: Any) -> np.ndarray:
+    """Read data whose warnings were told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        return estimator.read(data)
 
 
 def _fit_all(
@@ -307,9 +317,10 @@ def _fit(
         warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
         if isinstance(estimator, Likelihood):
             draws = estimator.sample(
-                group.trials, draws=settings.draws, tune=settings.tune, chains=settings.chains, seed=seed, prior=prior
+                group.data, draws=settings.draws, tune=settings.tune, chains=settings.chains, seed=seed, prior=prior
             )
-            judged = convergence(draws, box=estimator.box)
+            weighed = draws.attrs.get("sampler") == "importance"
+            judged = (independent if weighed else convergence)(draws, box=estimator.box)
         else:
             draws = _amortized(estimator, group, settings, seed=seed)
             judged = independent(draws, box=estimator.box)
@@ -325,7 +336,7 @@ def _amortized(posterior: Posterior, group: Group, settings: FitSettings, *, see
     import xarray as xr
 
     number, chains = settings.draws * settings.chains, settings.chains
-    tree = posterior.sample(group.trials, draws=number, seed=seed, correct="exact" if settings.correct else None)
+    tree = posterior.sample(group.data, draws=number, seed=seed, correct="exact" if settings.correct else None)
     for name in ("posterior", "sample_stats"):
         whole = tree[name].dataset
         cut = {k: (("chain", "draw"), np.asarray(v).reshape(chains, -1)) for k, v in whole.data_vars.items()}

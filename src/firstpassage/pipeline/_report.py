@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firstpassage.diagnostics import agreement_verdict
-from firstpassage.errors import DataWarning
+from firstpassage.errors import DataError, DataWarning
+from firstpassage.models import plain
 from firstpassage.models.model import Model
 from firstpassage.pipeline import _catalogue, _figures, _page
 from firstpassage.pipeline._folder import RunFolder
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from firstpassage.pipeline._fit import Fit, FitRun, FitSettings
+
+_LOG = logging.getLogger(__name__)
 
 
 def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings) -> None:
@@ -37,19 +42,34 @@ def write(folder: RunFolder, run: FitRun, *, model: Model, settings: FitSettings
     folder.write_text("summary.csv", run.summary.to_csv(index=False, float_format="%.6g"))
     folder.write_json("metrics.json", metrics(run))
     pictures = {}
+    (folder.path / "figures").mkdir(exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
         for name, fits in by_group(run).items():
-            kinds = [_figures.marginals]
-            if fits[0].estimator.trial == "choice":
-                kinds.append(_figures.predictive)
-            paths = [folder.path / "figures" / f"{fits[0].group.slug}-{kind.__name__}.png" for kind in kinds]
-            paths[0].parent.mkdir(exist_ok=True)
-            pictures[name] = [
-                kind({name: fits}, path, model=model, seed=settings.seed)
-                for kind, path in zip(kinds, paths, strict=True)
-            ]
+            paths = {
+                kind: folder.path / "figures" / f"{fits[0].group.slug}-{kind.__name__}.png" for kind in _kinds(model)
+            }
+            drawn = [_drawn(kind, name, fits, path, model, settings) for kind, path in paths.items()]
+            pictures[name] = [path for path in drawn if path is not None]
     folder.write_text("report.html", _whole(run, pictures, model=model, settings=settings))
+
+
+def _kinds(model: Model) -> list[Callable[..., Path]]:
+    """Choose the figures of each group."""
+    if model.decisions is not None and model.exact is not None:
+        return [_figures.marginals, _figures.pairs, _figures.visits]
+    return [_figures.marginals, *([_figures.predictive] if plain.schema(model).trial == "choice" else [])]
+
+
+def _drawn(
+    kind: Callable[..., Path], name: str, fits: list[Fit], path: Path, model: Model, settings: FitSettings
+) -> Path | None:
+    """Draw one figure of a group, or say why its data do not allow it."""
+    try:
+        return kind({name: fits}, path, model=model, seed=settings.seed)
+    except DataError as error:
+        _LOG.warning("%s: no figure of %s: %s", name, kind.__name__, error)
+        return None
 
 
 def by_group(run: FitRun) -> dict[str, list[Fit]]:
@@ -87,7 +107,7 @@ def metrics(run: FitRun) -> dict[str, Any]:
     groups: dict[str, Any] = {}
     for name, fits in by_group(run).items():
         methods = {fit.method: _metrics(fit) for fit in fits}
-        groups[name] = {"trials": len(fits[0].group.trials), "methods": methods}
+        groups[name] = {"trials": fits[0].group.trials, "methods": methods}
         if len(run.agreement):
             tables = _agreements(run, name)
             groups[name]["agreement"] = {m: table.to_dict("index") for m, table in tables.items()}
@@ -137,7 +157,7 @@ def _whole(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settin
     meanings = _catalogue.MEANINGS.get(model.name, {})
     parts = [
         f"<h1>{escape(model.name)}: {escape(', '.join(settings.methods))}</h1>",
-        f"<p>{escape(_sampling(settings))}; seed {settings.seed}, prior {escape(settings.prior)}. Settings: "
+        f"<p>{escape(_sampling(run, settings))}; seed {settings.seed}, prior {escape(settings.prior)}. Settings: "
         "config.json; versions: environment.txt.</p>",
         "<ul>" + "".join(f"<li><b>{escape(k)}</b>: {escape(v)}</li>" for k, v in meanings.items()) + "</ul>",
         "<h2>May the draws be used?</h2>", _verdicts(run),
@@ -157,26 +177,35 @@ def _whole(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settin
     return _page.page(f"firstpassage fit {model.name}", parts)
 
 
-def _sampling(settings: FitSettings) -> str:
+def _sampling(run: FitRun, settings: FitSettings) -> str:
     """Say how the draws were made."""
-    likelihoods = [method for method in settings.methods if method != "npe"]
+    weighed = {fit.method for fit in run.fits if fit.draws.attrs.get("sampler") == "importance"}
+    chains = {fit.method for fit in run.fits if fit.method != "npe" and fit.draws.attrs.get("sampler") != "importance"}
+    number = settings.chains * settings.draws
     parts = []
-    if likelihoods:
-        chains = f"{settings.chains} chains of {settings.tune} tuning steps and {settings.draws} draws"
-        parts.append(f"{', '.join(likelihoods)}: {chains}")
+    if chains:
+        words = f"{settings.chains} chains of {settings.tune} tuning steps and {settings.draws} draws"
+        parts.append(f"{_listed(chains, settings)}: {words}")
+    if weighed:
+        parts.append(f"{_listed(weighed, settings)}: {number} draws by importance sampling, by way of an approximation")
     if "npe" in settings.methods:
         corrected = ", corrected by the exact likelihood" if settings.correct else ""
-        parts.append(f"npe: {settings.chains * settings.draws} independent draws from the network{corrected}")
+        parts.append(f"npe: {number} independent draws from the network{corrected}")
     return "; ".join(parts)
+
+
+def _listed(some: set[str], settings: FitSettings) -> str:
+    """List methods in their order."""
+    return ", ".join(method for method in settings.methods if method in some)
 
 
 def _verdicts(run: FitRun) -> str:
     """List one sentence for each fit, and what could not be fitted."""
     rows = [
-        f"<tr><td>{escape(fit.group.name)}</td><td>{escape(fit.method)}</td><td>{len(fit.group.trials)}</td>"
+        f"<tr><td>{escape(fit.group.name)}</td><td>{escape(fit.method)}</td><td>{fit.group.trials}</td>"
         f'<td class="text{"" if fit.convergence.ok else " bad"}">{escape(fit.convergence.verdict)}</td></tr>'
         for fit in run.fits
     ]
     rows += [f'<tr><td class="text bad" colspan="4">{escape(text)}</td></tr>' for text in run.failures]
-    head = "<tr><th>group</th><th>method</th><th>trials</th><th>verdict</th></tr>"
+    head = f"<tr><th>group</th><th>method</th><th>{run.fits[0].group.noun}</th><th>verdict</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"

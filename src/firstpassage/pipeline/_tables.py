@@ -1,18 +1,23 @@
-"""Tables: read a CSV of trials and split it into the groups that are fitted one by one."""
+"""Tables: read a file of trials and split it into the groups that are fitted one by one."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from firstpassage.errors import DataError
+from firstpassage.pipeline import _files
+from firstpassage.pipeline._layouts import Layout
 
 if TYPE_CHECKING:
     import pandas as pd
+
+UNITS = ("cm",)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,35 +32,44 @@ class Group:
         For file names: letters, digits, dots and dashes; no two groups of a table share one.
     keys : dict of str to str
         Value of each column that was grouped by.
-    trials : DataFrame
-        The model's columns.
+    data : DataFrame or ndarray
+        The model's columns, in its units; or windows.
+    trials : int
+        Their number: choices, or visits to patches, of which each has several rows.
+    noun : str
+        What a trial is called, in the plural.
     """
 
     name: str
     slug: str
     keys: dict[str, str]
-    trials: pd.DataFrame
+    data: pd.DataFrame | np.ndarray
+    trials: int
+    noun: str = "trials"
 
 
 def read_groups(
     path: str | Path,
+    layout: Layout,
     *,
-    wanted: Sequence[str],
     columns: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
+    unit: str | None = None,
 ) -> list[Group]:
-    """Read a CSV with one trial per row.
+    """Read a file, and split it.
 
     Parameters
     ----------
     path : str or Path
-        With a header, separated by commas.
-    wanted : sequence of str
-        The columns that the model needs.
+        A CSV with a header, separated by commas; a parquet file; or .npy, if the layout has arrays.
+    layout : Layout
+        What the model needs.
     columns : mapping of str to str, optional
-        What the file calls them, where it has other names.
+        What the file calls the columns, where it has other names.
     by : sequence of str
         Columns whose combinations make the groups; all trials are one group if empty.
+    unit : {"cm"}, optional
+        Of lengths; the model's own if None.
 
     Returns
     -------
@@ -65,61 +79,55 @@ def read_groups(
     Raises
     ------
     DataError
-        If the file cannot be read, has no trials, or lacks a column.
+        If the file cannot be read, has no trials, or lacks a column; or a group would cut trials apart.
     """
-    table = _read(Path(path))
-    names = {name: (columns or {}).get(name, name) for name in wanted}
-    _check_columns(Path(path), table, [*names.values(), *by])
+    _check_options(layout, columns or {}, unit)
+    found = _files.read(Path(path), remedy=layout.remedy)
+    if isinstance(found, np.ndarray):
+        _check_array(Path(path), layout, columns or {}, by)
+        return [_group({}, _converted(found, layout, unit), layout, taken=set())]
+    names = _names(found, layout, columns or {})
+    _check_columns(Path(path), found, [*names.values(), *by])
+    table = _converted(found[list(names.values())].set_axis(list(names), axis=1), layout, unit)
     if not by:
-        return [_group({}, table, names, taken=set())]
-    for column in by:
-        empty = table[column].isna()
-        if empty.any():
-            raise DataError(
-                f"{column} must be known for every trial; {int(empty.sum())} of {len(table)} are empty "
-                f"(first: line {int(empty.argmax()) + 2} of {path}). Fill them or drop these rows."
-            )
+        return [_group({}, table, layout, taken=set())]
+    _check_conditions(Path(path), found, by)
+    if layout.whole is not None:
+        table = layout.whole(table, found[list(by)])
     taken: set[str] = set()
-    split = table.groupby(list(by), sort=False)
-    return [_group(dict(zip(by, map(str, key), strict=True)), trials, names, taken=taken) for key, trials in split]
+    split = table.groupby([found[name] for name in by], sort=False)
+    return [_group(dict(zip(by, map(str, key), strict=True)), rows, layout, taken=taken) for key, rows in split]
 
 
-def digest(path: str | Path) -> str:
-    """Compute the SHA-256 of a file that was read before, so that a changed table is another run.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _check_options(layout: Layout, columns: Mapping[str, str], unit: str | None) -> None:
+    """Refuse names of columns that the model does not have, and units of nothing."""
+    known = [*layout.columns, *layout.labels]
+    unknown = [name for name in columns if name not in known]
+    if unknown:
+        raise DataError(f"{layout.model} has the columns {', '.join(known)}; got a name for {', '.join(unknown)}.")
+    if unit is not None and layout.in_units is None:
+        raise DataError(f"{layout.model} has no lengths, so that unit {unit!r} means nothing. Leave out --unit.")
+    if unit is not None and unit not in UNITS:
+        raise DataError(f"unit must be {' or '.join(UNITS)}; got {unit!r}. Leave out --unit for the model's own unit.")
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """Read the file, or say what it is instead of a table."""
-    import pandas as pd
+def _check_array(path: Path, layout: Layout, columns: Mapping[str, str], by: Sequence[str]) -> None:
+    """Refuse an array where columns must have names."""
+    if not layout.arrays:
+        raise DataError(f"{path} is an array without names. {layout.remedy}")
+    if columns or by:
+        raise DataError(f"{path} is an array without names, so that --columns and --by mean nothing. Pass a table.")
 
-    remedy = "Pass a CSV with a header and one trial per row."
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a table. {remedy}")
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}. Check the path.") from None
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path} is empty. {remedy}") from None
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} is not a CSV of text ({_line(error)}). {remedy}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}.") from None
-    if table.empty:
-        raise DataError(f"{path} has a header but no trials. {remedy}")
-    return table
+
+def _names(table: pd.DataFrame, layout: Layout, columns: Mapping[str, str]) -> dict[str, str]:
+    """Give what the file calls the columns that are used."""
+    labels = [name for name in layout.labels if name in columns or name in table.columns]
+    return {name: columns.get(name, name) for name in (*layout.columns, *labels)}
+
+
+def _converted(data: Any, layout: Layout, unit: str | None) -> Any:
+    """Bring lengths into the model's unit."""
+    return data if unit is None or layout.in_units is None else layout.in_units(data)
 
 
 def _check_columns(path: Path, table: pd.DataFrame, needed: list[str]) -> None:
@@ -131,13 +139,23 @@ def _check_columns(path: Path, table: pd.DataFrame, needed: list[str]) -> None:
     if len(found) == 1 and re.search(r"[;\t]", found[0]):
         hint = "It seems to be separated by semicolons or tabs: save it with commas."
     else:
-        hint = "Name the columns with --rt, --response and --by."
+        hint = "Name the columns with --columns and --by."
     raise DataError(f"{path} has no column {', '.join(missing)}; it has {', '.join(found[:12])}. {hint}")
 
 
-def _group(keys: dict[str, str], trials: pd.DataFrame, names: Mapping[str, str], *, taken: set[str]) -> Group:
+def _check_conditions(path: Path, table: pd.DataFrame, by: Sequence[str]) -> None:
+    """Refuse rows of no group."""
+    for column in by:
+        empty = table[column].isna()
+        if empty.any():
+            raise DataError(
+                f"{column} must be known for every trial; {int(empty.sum())} of {len(table)} are empty "
+                f"(first: line {int(empty.argmax()) + 2} of {path}). Fill them or drop these rows."
+            )
+
+
+def _group(keys: dict[str, str], data: Any, layout: Layout, *, taken: set[str]) -> Group:
     """Make one group, with a file name of its own."""
-    chosen = trials[list(names.values())].set_axis(list(names), axis=1)
     slug = re.sub(r"[^A-Za-z0-9.-]+", "_", "-".join(keys.values()))[:60].strip("._") or "all"
     unique, number = slug, 1
     while unique.casefold() in taken:
@@ -145,9 +163,13 @@ def _group(keys: dict[str, str], trials: pd.DataFrame, names: Mapping[str, str],
         unique = f"{slug}-{number}"
     taken.add(unique.casefold())
     name = ", ".join(f"{k}={v}" for k, v in keys.items()) or "all"
-    return Group(name=name, slug=unique, keys=keys, trials=chosen)
+    return Group(name=name, slug=unique, keys=keys, data=data, trials=_count(name, keys, data, layout),
+                 noun=layout.noun)  # fmt: skip
 
 
-def _line(error: Exception) -> Any:
-    """Take the first line of an error."""
-    return str(error).strip().splitlines()[0]
+def _count(name: str, keys: Mapping[str, str], data: Any, layout: Layout) -> int:
+    """Count the trials of a group, and name it if they cannot be."""
+    try:
+        return layout.count(data)
+    except DataError as error:
+        raise DataError(str(error) if not keys else f"in {name}: {error}") from None

@@ -15,6 +15,7 @@ from firstpassage.plots._recovery import recovery
 from firstpassage.plots._save import save
 from firstpassage.plots._style import COLOURS, canvas, style
 from firstpassage.plots._tarp import tarp
+from firstpassage.plots._visits import visits
 
 __all__ = [
     "COLOURS",
@@ -36,4 +37,5 @@ __all__ = [
     "save",
     "style",
     "tarp",
+    "visits",
 ]
