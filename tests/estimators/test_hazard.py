@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_weights(learned, model):
 def test_units_that_a_model_does_not_have_are_refused(model):
     with pytest.raises(ModelError, match="unit must be None for ddm; got 'patch'"):
         fp.NLE(fp.ddm(), unit="patch")
-    with pytest.raises(ModelError, match="unit must be None or 'patch' for foraging; got 'site'"):
+    with pytest.raises(ModelError, match="unit must be None or 'patch' or 'window' for foraging; got 'site'"):
         fp.NLE(model, unit="site")
     with pytest.raises(ModelError, match="fresh simulations only"):
         fp.NLE(model, unit="patch", **SMALL).fit(budget=2048, seed=1, simulations={})
