@@ -71,6 +71,21 @@ RECIPES = {
         ),
         budget=1_000_000,  # windows of 100 sites, each of them fresh
     ),
+    "foraging-nre": Recipe(
+        make=lambda: fp.NRE(
+            fp.foraging(),
+            unit="patch",
+            widths=(64, 64),
+            evidence_widths=(32, 32),
+            batch=32,
+            epoch_pairs=16_384,
+            validation=4096,
+            learning_rate=1e-3,
+            average=0.9995,
+            patience=None,
+        ),
+        budget=600_000,  # packs of 100 sites with 18 visits on average, each of them fresh
+    ),
     "foraging-nle-window": Recipe(
         make=lambda: fp.NLE(
             fp.foraging(),

@@ -59,6 +59,8 @@ def _density(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
     if card["kind"] == "nre":
         from firstpassage.estimators import _ratio
 
+        if card["settings"].get("unit") is not None:
+            return _ratio.of_decisions(model, arrays, settings=card["settings"])
         return _ratio.density(model, arrays, activation=card["settings"]["activation"])
     if card["kind"] == "nle":
         from firstpassage.estimators import _nle_density

@@ -100,15 +100,16 @@ class ContrastiveRatio(bf.RatioEstimator):
             shifts = keras.random.shuffle(keras.ops.arange(1, rows), seed=self.seed_generator)[: self.K]
         partner = (jnp.arange(rows)[:, None] + jnp.concatenate([jnp.zeros(1, int), jnp.asarray(shifts)])[None]) % rows
         logits = self.pair(theta[partner], x[:, None], training=training) + self.alone(x, training=training)[:, None]
-        return self._with_layer_losses(jnp.mean(self._loss(logits)))
+        return self._with_layer_losses(jnp.mean(loss(logits, gamma=self.gamma)))
 
-    def _loss(self, logits: Any) -> Any:
-        """Classify which of K candidates, if any, made the data: (row, K + 1), the true one first."""
-        weighted = jnp.log(self.gamma) + logits
-        nobody = jnp.full((logits.shape[0], 1), jnp.log(self.K))
-        joint = _log_sum_exp(weighted[:, :-1], nobody) - weighted[:, 0]
-        marginal = _log_sum_exp(weighted[:, 1:], nobody) - nobody[:, 0]
-        return (self.gamma * joint + marginal) / (1 + self.gamma)
+
+def loss(logits: Any, *, gamma: float) -> Any:
+    """Classify which of K candidates, if any, made the data: (row, K + 1), the true one first."""
+    weighted = jnp.log(gamma) + logits
+    nobody = jnp.full((logits.shape[0], 1), jnp.log(logits.shape[1] - 1))
+    joint = _log_sum_exp(weighted[:, :-1], nobody) - weighted[:, 0]
+    marginal = _log_sum_exp(weighted[:, 1:], nobody) - nobody[:, 0]
+    return (gamma * joint + marginal) / (1 + gamma)
 
 
 def _log_sum_exp(candidates: Any, nobody: Any) -> Any:

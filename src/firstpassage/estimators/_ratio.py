@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _features, _forward
+from firstpassage.estimators import _decision_ratio, _features, _forward
 from firstpassage.models.model import Model
 
 Density = Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array]
@@ -27,3 +27,13 @@ def density(model: Model, arrays: Mapping[str, np.ndarray], *, activation: str) 
         return jnp.where(symmetry.possible(x, theta), total, -jnp.inf)
 
     return log_ratio
+
+
+def of_decisions(model: Model, arrays: Mapping[str, np.ndarray], *, settings: Mapping[str, Any]) -> Density:
+    """Make the log ratio of sequences of decisions."""
+    decisions: Any = model.decisions
+    shape = _decision_ratio.Shape(
+        widths=tuple(settings["widths"]), evidence_widths=tuple(settings["evidence_widths"]),
+        products=int(settings["products"]), activation=settings["activation"],
+    )  # fmt: skip
+    return _decision_ratio.make(decisions, arrays, shape=shape, names=model.parameter_names)

@@ -189,6 +189,16 @@ def check_clip(clip: Any) -> None:
         raise ModelError(f"clip must be None or a positive number; got {clip!r}.")
 
 
+def check_unit(model: Model, unit: Any, *, statistics: bool) -> None:
+    """Refuse a unit that a model's trials cannot be taken apart to: sequences of decisions, or `statistics`."""
+    known = [] if model.decisions is None else [model.decisions.schema.trial]
+    if statistics and model.statistics is not None and model.schema is not None:
+        known.append(model.schema.trial)
+    if unit is not None and unit not in known:
+        words = " or ".join(["None", *map(repr, known)])
+        raise ModelError(f"unit must be {words} for {model.name}; got {unit!r}.")
+
+
 def check_decay(decay: Any) -> None:
     """Refuse what is not a factor and a number of steps."""
     if decay is None:

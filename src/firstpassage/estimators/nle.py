@@ -114,7 +114,7 @@ class NLE:
 
         if not isinstance(self.model, Model):
             raise ModelError(f"NLE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
-        _check_unit(self.model, self.unit)
+        _run.check_unit(self.model, self.unit, statistics=True)
         for name, usual in (_OF_STATISTICS if self._of_statistics else _USUAL).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual)
@@ -304,15 +304,6 @@ def adapter(model: Model) -> Any:
         .concatenate(list(model.parameter_names), into="inference_conditions")
         .rename("x", "inference_variables")
     )
-
-
-def _check_unit(model: Model, unit: Any) -> None:
-    """Refuse a unit that the model's data cannot be taken apart to."""
-    known = [] if model.decisions is None else [model.decisions.schema.trial]
-    known += [] if model.statistics is None or model.schema is None else [model.schema.trial]
-    if unit is not None and unit not in known:
-        words = " or ".join(["None", *map(repr, known)])
-        raise ModelError(f"unit must be {words} for {model.name}; got {unit!r}.")
 
 
 def _refuse_categories(name: str, x: np.ndarray) -> None:

@@ -30,6 +30,9 @@ class NRE:
     ----------
     model : Model
         Supplies pairs of parameters and one trial, and symmetries if it knows any. Never a density.
+    unit : {"patch"}, optional
+        What a trial is, for models that can be taken apart: for `foraging`, "patch" is the visit to a patch, whose
+        log ratio is a sum over its decisions to stay or leave. None is the trial that the model simulates.
     candidates : int
         Contrastive parameter candidates K for each trial, fewer than `batch`.
     gamma : float
@@ -40,6 +43,8 @@ class NRE:
         Hidden widths of the network of pairs, and of that of the data alone.
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
+    products : int
+        Products of linear forms of parameters and steps that the network of decisions is given.
     batch, epoch_pairs, validation : int
         Pairs per step, per epoch, and for the validation loss.
     learning_rate : float
@@ -68,12 +73,14 @@ class NRE:
 
     model: Model
     _: KW_ONLY
+    unit: Literal["patch"] | None = None
     candidates: int = 3
     gamma: float = 1.0
     network: Network = "mlp"
     widths: tuple[int, ...] = (32, 32, 32)
     evidence_widths: tuple[int, ...] = (16, 16)
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
+    products: int = 48
     batch: int = 1024
     epoch_pairs: int = 131_072
     validation: int = 16_384
@@ -85,7 +92,9 @@ class NRE:
         """Refuse settings that cannot train."""
         if not isinstance(self.model, Model):
             raise ModelError(f"NRE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
-        _run.positive_integer("candidates", self.candidates)
+        _run.check_unit(self.model, self.unit, statistics=False)
+        for name in ("candidates", "products"):
+            _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
         _run.sizes(self, "widths", "evidence_widths")
         if self.candidates >= self.batch:
@@ -109,7 +118,8 @@ class NRE:
         Parameters
         ----------
         budget : int
-            Pairs of parameters and one trial, over all epochs. Without `simulations` every pair is a fresh one.
+            Pairs of parameters and one trial, over all epochs. Without `simulations` every pair is a fresh one. With
+            ``unit="patch"``, packs of as many visits as fill the sites of a window.
         seed : int
             Of simulations, weights and candidates. The same seed on the same machine gives the same weights.
         simulations : mapping of str to array_like, shape (n,), optional
@@ -144,7 +154,7 @@ class NRE:
             _run.Order(kind="nre", budget=budget, seed=seed, simulations=simulations, into=into, progress=progress),
         )
 
-    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[ContrastiveRatio, Feed]:
+    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
         """Build the estimator and the feed that trains it; `fit` calls this.
 
         Parameters
@@ -156,14 +166,31 @@ class NRE:
 
         Returns
         -------
-        (ContrastiveRatio, callable)
+        (bayesflow.estimators.Estimator, callable)
             BayesFlow's estimator with weights drawn from the seed, and its feed.
         """
         from firstpassage.estimators import _stream
 
+        if self.unit is not None:
+            return self._decisions(seed, simulations)
         source = _stream.source(self.model, simulations, seed=seed)
         estimator = self._estimator(source, seed)
         return estimator, _stream.adapted(source, estimator.adapter)
+
+    def _decisions(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
+        """Build the estimator of sequences of decisions."""
+        from firstpassage.estimators import _decision_ratio, _decision_ratio_network
+
+        if simulations is not None:
+            raise ModelError(f"unit={self.unit!r} trains on fresh simulations only. Leave simulations out.")
+        decisions: Any = self.model.decisions
+        shape = _decision_ratio.Shape(
+            widths=self.widths, evidence_widths=self.evidence_widths, products=self.products,
+            activation=self.activation,
+        )  # fmt: skip
+        return _decision_ratio_network.estimator(
+            decisions, self.model, shape=shape, candidates=self.candidates, gamma=self.gamma, seed=seed
+        )
 
     def _estimator(self, source: Any, seed: int) -> ContrastiveRatio:
         """Build BayesFlow's estimator, with weights drawn from the seed."""
@@ -196,9 +223,10 @@ class NRE:
         Returns
         -------
         dict
-            As JSON can hold it.
+            As JSON can hold it; what concerns decisions only where they are learned.
         """
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
+        unused = {"unit", "products"} if self.unit is None else {"network"}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
 
 
 def adapter(model: Model) -> Any:
