@@ -168,6 +168,8 @@ def estimator(
 
     def feed(n: int, purpose: str) -> dict[str, np.ndarray]:
         conditions, lengths, values = source.draw(n * size * 5 // 4, purpose=purpose)
+        if _places(lengths, size)[0][-1] < n:  # seldom; twice as many steps fill the packs whatever their lengths
+            conditions, lengths, values = source.draw(2 * (n + 1) * size, purpose=purpose)
         rng = seeds.generator(seed, f"candidates: {purpose}")
         other = rng.integers(len(lengths), size=(len(lengths), candidates))
         chosen = np.concatenate([conditions[:, None], conditions[other]], axis=1)
@@ -189,8 +191,6 @@ def packed(
 ) -> dict[str, np.ndarray]:
     """Lay sequences end to end in n packs of `size` steps, none of them cut; what does not fit is left out."""
     pack, place = _places(lengths, size)
-    if pack[-1] < n:
-        raise ValueError(f"{pack[-1]} whole packs; {n} are needed")
     steps = np.repeat(np.arange(len(lengths)), lengths)
     inside = np.arange(len(steps)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     used = pack[steps] < n
