@@ -195,6 +195,9 @@ def train(
         str | None,
         typer.Option(metavar="LOW,HIGH", help="Numbers of trials that npe is trained for.  [default: 20,1000]"),
     ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of foraging, for nle and nre: patch, or window (nle).  [default: patch]")
+    ] = None,
     seed: Seed = 1,
     force: Force = False,
     as_json: Json = False,
@@ -202,12 +205,15 @@ def train(
     """Train an estimator; the same command again goes on where it was stopped."""
     from firstpassage import pipeline
 
-    settings = pipeline.TrainSettings(model=model, method=method, budget=budget, seed=seed, trials=_range(trials))
+    settings = pipeline.TrainSettings(
+        model=model, method=method, budget=budget, seed=seed, trials=_range(trials), unit=unit
+    )
     try:
         with _console.training(settings.budget) as progress:
             run = pipeline.train(settings, into=into, force=force, progress=progress)
     except KeyboardInterrupt:
         sizes = "" if settings.trials is None else f" --trials {settings.trials[0]},{settings.trials[1]}"
+        sizes += "" if settings.unit is None else f" --unit {settings.unit}"
         again = f"firstpassage train {model} --method {method} --budget {budget} --seed {seed}{sizes} --into {into}"
         print(f"stopped; go on after the last full epoch with: {again}", file=sys.stderr)
         raise typer.Exit(130) from None

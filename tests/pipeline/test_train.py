@@ -95,6 +95,8 @@ def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path):
     [{"budget": 999}, {"budget": -1}, {"budget": 1.5e6}, {"budget": 10_000, "method": "exact"},
      {"budget": 10_000, "seed": -1}, {"budget": 10_000, "model": "moons"}, {"budget": 10_000, "trials": (20, 100)},
      {"budget": 10_000, "method": "nle", "trials": (20, 100)}, {"budget": 511, "method": "npe"},
+     {"budget": 10_000, "unit": "patch"}, {"budget": 10_000, "method": "npe", "unit": "patch"},
+     {"budget": 10_000, "model": "foraging", "unit": "window"},
      {"budget": 10_000, "method": "npe", "trials": (100, 20)}, {"budget": 10_000, "method": "npe", "trials": (0, 20)}],
     ids=str,
 )  # fmt: skip
@@ -136,3 +138,10 @@ def test_a_real_training_can_be_loaded(tmp_path, monkeypatch, chosen):
     run = train(TrainSettings(seed=1, **chosen), into=tmp_path / "run")
     assert fp.load(run.path).kind == chosen["method"]
     assert run.simulations >= chosen["budget"]
+
+
+def test_of_foraging_decisions_are_learned_unless_statistics_are_asked_for():
+    usual, window = (TrainSettings(model="foraging", method="nle", budget=5000, unit=u) for u in (None, "window"))
+    assert (usual.estimator().unit, window.estimator().unit) == ("patch", "window")
+    assert usual.counted == "windows"
+    assert TrainSettings(model="foraging", method="npe", budget=5000).trials == (1, 1)

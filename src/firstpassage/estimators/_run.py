@@ -171,6 +171,14 @@ def positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def fill(settings: Any, *usual: Mapping[str, Any]) -> None:
+    """Put usual values where None was given; earlier ones go before later ones."""
+    for values in usual:
+        for name, value in values.items():
+            if getattr(settings, name) is None:
+                object.__setattr__(settings, name, value)
+
+
 def check_training(settings: Any) -> None:
     """Refuse sizes and rates of training that cannot be used; shared by all estimators."""
     for name in ("batch", "epoch_pairs", "validation"):
@@ -197,6 +205,11 @@ def check_unit(model: Model, unit: Any, *, statistics: bool) -> None:
     if unit is not None and unit not in known:
         words = " or ".join(["None", *map(repr, known)])
         raise ModelError(f"unit must be {words} for {model.name}; got {unit!r}.")
+
+
+def usual_unit(model: Model) -> str | None:
+    """Choose what a trial is where nothing is said: the sequence of decisions, or what the model simulates."""
+    return None if model.decisions is None else model.decisions.schema.trial
 
 
 def check_decay(decay: Any) -> None:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed, Source
 
 _PROBES = 8192  # pairs by which centre and scale are measured, and the data looked at
-_USUAL: dict[str, Any] = {"flow": "mdn", "widths": (32, 32, 32), "layers": 3}
+_USUAL: dict[str, Any] = {
+    "flow": "mdn", "widths": (32, 32, 32), "layers": 3, "batch": 1024, "epoch_pairs": 131_072, "validation": 16_384,
+}  # fmt: skip
 _OF_STATISTICS: dict[str, Any] = {"flow": "maf", "widths": (128, 128), "layers": 8}  # as published for foraging
+_OF_DECISIONS: dict[str, Any] = {"widths": (64, 64), "batch": 256, "epoch_pairs": 32_768, "validation": 8192}
 _FEW = 20  # so few distinct integers are categories
 
 
@@ -40,13 +43,14 @@ class NLE:
         What a trial is, for models that can be taken apart: for `foraging`, "patch" is the visit to a patch, whose
         decisions to stay or leave have probabilities that a recurrent hazard network learns; "window" is the window,
         of which a flow learns the joint density of those summary statistics that are no functions of others. None is
-        the trial that the model simulates.
+        the trial that the model simulates, or "patch" where its decisions are all that can be learned.
     flow : {"mdn", "maf-spline", "maf", "spline", "affine"}, optional
         Mixture of normals; masked autoregressive flow with splines or affine; BayesFlow's coupling flow with splines
         or affine. For the one value of mixed data, maf-spline and spline are the same, and so are maf and affine.
         None is "mdn", or for statistics "maf".
     widths : tuple of int, optional
-        Hidden widths of the perceptrons of the flow; None is (32, 32, 32), or for statistics (128, 128).
+        Hidden widths of the perceptrons of the flow; None is (32, 32, 32), for statistics (128, 128), for decisions
+        (64, 64).
     layers : int, optional
         Of a flow through several columns; None is 3, or for statistics 8.
     bins, components : int
@@ -60,8 +64,9 @@ class NLE:
         no density without it.
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
-    batch, epoch_pairs, validation : int
-        Pairs per step, per epoch, and for the validation loss.
+    batch, epoch_pairs, validation : int, optional
+        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for decisions 256,
+        32,768 and 8,192 windows.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
     decay : (float, int), optional
@@ -100,9 +105,9 @@ class NLE:
     memory: int = 32
     noise: float = 0.02
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
-    batch: int = 1024
-    epoch_pairs: int = 131_072
-    validation: int = 16_384
+    batch: int | None = None
+    epoch_pairs: int | None = None
+    validation: int | None = None
     learning_rate: float = 2e-3
     decay: tuple[float, int] | None = None
     average: float = 0.998
@@ -115,9 +120,9 @@ class NLE:
         if not isinstance(self.model, Model):
             raise ModelError(f"NLE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
         _run.check_unit(self.model, self.unit, statistics=True)
-        for name, usual in (_OF_STATISTICS if self._of_statistics else _USUAL).items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, usual)
+        object.__setattr__(self, "unit", self.unit or _run.usual_unit(self.model))
+        own = _OF_STATISTICS if self._of_statistics else _OF_DECISIONS if self._of_decisions else {}
+        _run.fill(self, own, _USUAL)
         _flows.check(str(self.flow))
         for name in ("layers", "bins", "components", "memory"):
             _run.positive_integer(name, getattr(self, name))

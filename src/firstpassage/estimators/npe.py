@@ -58,8 +58,10 @@ class NPE:
         Of the hidden layers.
     passes : int
         How often each simulated set is used, in successive epochs and another order: simulating costs more than a step.
-    batch, epoch_pairs, validation : int
-        Sets per step, per epoch, and for the validation loss.
+    batch : int, optional
+        Sets per step; None is 512, for decisions 128.
+    epoch_pairs, validation : int
+        Sets per epoch, and for the validation loss.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
     average : float
@@ -101,7 +103,7 @@ class NPE:
     components: int = 8
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
     passes: int = 3
-    batch: int = 512
+    batch: int | None = None
     epoch_pairs: int = 65_536
     validation: int = 8192
     learning_rate: float = 2e-3
@@ -117,6 +119,7 @@ class NPE:
         if self.summary is None:
             sequence = self.model.decisions is not None and self.trials == (1, 1)
             object.__setattr__(self, "summary", "decisions" if sequence else "moments")
+        _run.fill(self, {"batch": 128 if self.summary == "decisions" else 512})
         for name in ("layers", "summaries", "bins", "components", "passes"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
@@ -194,9 +197,9 @@ class NPE:
         """
         from firstpassage.estimators import _sets
 
-        trials = _range(self.trials)
+        trials, batch = _range(self.trials), self.settings()["batch"]
         encode = _sets.encoder(self.model, trials=trials, summary=str(self.summary))
-        source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed, batch=self.batch)
+        source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed, batch=batch)
         _, features = source.draw(4096, purpose="features")
         estimator = self._estimator(features, seed)
         scaling = estimator.scaling["features/set"]
@@ -205,7 +208,7 @@ class NPE:
             latent, raw = source.draw(n, purpose=purpose)
             return {"inference_variables": latent.astype(np.float32), "summary_variables": _sets.scaled(raw, scaling)}
 
-        return estimator, _sets.repeated(feed, passes=self.passes, seed=seed, batch=self.batch)
+        return estimator, _sets.repeated(feed, passes=self.passes, seed=seed, batch=batch)
 
     def _estimator(self, features: Any, seed: int) -> AmortizedPosterior:
         """Build BayesFlow's estimator, with weights drawn from the seed."""

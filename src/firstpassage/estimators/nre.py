@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed
 
 Network = Literal["mlp", "resnet"]
+_USUAL: dict[str, Any] = {
+    "widths": (32, 32, 32), "evidence_widths": (16, 16), "batch": 1024, "epoch_pairs": 131_072, "validation": 16_384,
+}  # fmt: skip
+_OF_DECISIONS: dict[str, Any] = {
+    "widths": (64, 64), "evidence_widths": (32, 32), "batch": 32, "epoch_pairs": 16_384, "validation": 4096,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,21 +38,24 @@ class NRE:
         Supplies pairs of parameters and one trial, and symmetries if it knows any. Never a density.
     unit : {"patch"}, optional
         What a trial is, for models that can be taken apart: for `foraging`, "patch" is the visit to a patch, whose
-        log ratio is a sum over its decisions to stay or leave. None is the trial that the model simulates.
+        log ratio is a sum over its decisions to stay or leave. None is that where there are decisions, and else the
+        trial that the model simulates.
     candidates : int
         Contrastive parameter candidates K for each trial, fewer than `batch`.
     gamma : float
         Odds that one of the candidates made the trial.
     network : {"mlp", "resnet"}
         BayesFlow's MLP without or with skip connections.
-    widths, evidence_widths : tuple of int
-        Hidden widths of the network of pairs, and of that of the data alone.
+    widths, evidence_widths : tuple of int, optional
+        Hidden widths of the network of pairs, and of that of the data alone; None is (32, 32, 32) and (16, 16), for
+        decisions (64, 64) and (32, 32).
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
     products : int
         Products of linear forms of parameters and steps that the network of decisions is given.
-    batch, epoch_pairs, validation : int
-        Pairs per step, per epoch, and for the validation loss.
+    batch, epoch_pairs, validation : int, optional
+        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for decisions 32,
+        16,384 and 4,096 packs of visits.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
     average : float
@@ -77,13 +86,13 @@ class NRE:
     candidates: int = 3
     gamma: float = 1.0
     network: Network = "mlp"
-    widths: tuple[int, ...] = (32, 32, 32)
-    evidence_widths: tuple[int, ...] = (16, 16)
+    widths: tuple[int, ...] | None = None
+    evidence_widths: tuple[int, ...] | None = None
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
     products: int = 48
-    batch: int = 1024
-    epoch_pairs: int = 131_072
-    validation: int = 16_384
+    batch: int | None = None
+    epoch_pairs: int | None = None
+    validation: int | None = None
     learning_rate: float = 2e-3
     average: float = 0.998
     patience: int | None = 50
@@ -93,11 +102,13 @@ class NRE:
         if not isinstance(self.model, Model):
             raise ModelError(f"NRE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
         _run.check_unit(self.model, self.unit, statistics=False)
+        object.__setattr__(self, "unit", self.unit or _run.usual_unit(self.model))
+        _run.fill(self, {} if self.unit is None else _OF_DECISIONS, _USUAL)
         for name in ("candidates", "products"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
         _run.sizes(self, "widths", "evidence_widths")
-        if self.candidates >= self.batch:
+        if self.candidates >= self.settings()["batch"]:
             raise ModelError(f"candidates must be fewer than batch ({self.batch}); got {self.candidates}.")
         if not self.gamma > 0:
             raise ModelError(f"gamma must be positive; got {self.gamma}.")
@@ -184,8 +195,9 @@ class NRE:
         if simulations is not None:
             raise ModelError(f"unit={self.unit!r} trains on fresh simulations only. Leave simulations out.")
         decisions: Any = self.model.decisions
+        chosen = self.settings()
         shape = _decision_ratio.Shape(
-            widths=self.widths, evidence_widths=self.evidence_widths, products=self.products,
+            widths=chosen["widths"], evidence_widths=chosen["evidence_widths"], products=self.products,
             activation=self.activation,
         )  # fmt: skip
         return _decision_ratio_network.estimator(

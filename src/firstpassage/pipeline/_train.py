@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _ESTIMATORS: dict[str, Any] = {"npe": NPE, "nle": NLE, "nre": NRE}
-_UNITS = {"npe": "data sets", "nle": "trials", "nre": "trials"}  # what one simulation is
+_COUNTED = {"npe": "data sets", "nle": "trials", "nre": "trials"}  # what one simulation is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,10 @@ class TrainSettings:
     seed : int
         From 0 to 2**63 - 1.
     trials : (int, int), optional
-        For npe alone: smallest and largest number of trials of a data set; 20 to 1000 if None.
+        For npe alone: smallest and largest number of trials of a data set; 20 to 1000 if None, or 1 where a trial is a
+        window of sites.
+    unit : str, optional
+        For nle and nre of foraging: what a trial is, "patch" if None; nle can learn statistics of a "window", too.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class TrainSettings:
     budget: int
     seed: int = 1
     trials: tuple[int, int] | None = None
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before anything is written."""
@@ -72,19 +76,21 @@ class TrainSettings:
                 f"a range of numbers of trials belongs to npe; {self.method} learns single trials and got trials="
                 f"{self.trials}. Leave it out."
             )
+        if self.unit is not None and self.method == "npe":
+            raise ModelError(f"a unit belongs to nle and nre; npe learns whole data sets and got {self.unit!r}.")
         estimator = self.estimator()
         if isinstance(estimator, NPE):
             object.__setattr__(self, "trials", estimator.trials)
-        least = estimator.batch
+        least: Any = estimator.batch
         if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < least:
             raise ModelError(
-                f"budget must be an integer of at least {least} {self.unit}, a batch; got {self.budget!r}. Raise it."
+                f"budget must be an integer of at least {least} {self.counted}, a batch; got {self.budget!r}. Raise it."
             )
 
     @property
-    def unit(self) -> str:
+    def counted(self) -> str:
         """What one simulation of the budget is, in the plural."""
-        return _UNITS[self.method]
+        return _COUNTED[self.method] if registry.make(self.model).decisions is None else "windows"
 
     def estimator(self) -> NPE | NLE | NRE:
         """Make the untrained estimator.
@@ -95,7 +101,8 @@ class TrainSettings:
             With its usual settings.
         """
         model, make = registry.make(self.model), _ESTIMATORS[self.method]
-        return make(model) if self.trials is None else make(model, trials=self.trials)
+        given = {"trials": self.trials, "unit": self.unit}
+        return make(model, **{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,7 +139,7 @@ class TrainRun:
     def verdict(self) -> str:
         """Say in one sentence how training ended."""
         last, best = self.history.iloc[-1], self.history["validation_loss"].min()
-        text = f"trained: {last['epoch']:.0f} epochs on {self.simulations:,} simulated {self.settings.unit}, "
+        text = f"trained: {last['epoch']:.0f} epochs on {self.simulations:,} simulated {self.settings.counted}, "
         text += f"validation loss {last['validation_loss']:.4f} nats"
         return text + (f" (best {best:.4f})." if last["validation_loss"] - best > 1e-4 else ".")
 
@@ -200,7 +207,7 @@ def _figure(run: TrainRun) -> Path:
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
     caption = (
-        f"Loss of {settings.method} on {settings.model}; n = {run.simulations} simulated {settings.unit}; "
+        f"Loss of {settings.method} on {settings.model}; n = {run.simulations} simulated {settings.counted}; "
         f"seed {settings.seed}; the first tenth may lie above the axis."
     )
     numbers = {name: run.history[name].to_numpy() for name in ("epoch", "loss", "validation_loss")}
