@@ -95,8 +95,8 @@ def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path):
     [{"budget": 999}, {"budget": -1}, {"budget": 1.5e6}, {"budget": 10_000, "method": "exact"},
      {"budget": 10_000, "seed": -1}, {"budget": 10_000, "model": "moons"}, {"budget": 10_000, "trials": (20, 100)},
      {"budget": 10_000, "method": "nle", "trials": (20, 100)}, {"budget": 511, "method": "npe"},
-     {"budget": 10_000, "unit": "patch"}, {"budget": 10_000, "method": "npe", "unit": "patch"},
-     {"budget": 10_000, "model": "foraging", "unit": "window"},
+     {"budget": 10_000, "method": "npe", "unit": "patch"}, {"budget": 10_000, "method": "nle", "unit": "patch"},
+     {"budget": 10_000, "model": "foraging", "method": "nle", "unit": "site"},
      {"budget": 10_000, "method": "npe", "trials": (100, 20)}, {"budget": 10_000, "method": "npe", "trials": (0, 20)}],
     ids=str,
 )  # fmt: skip
