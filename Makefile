@@ -3,7 +3,7 @@ PYTHON_ENV := .venv/bin/python
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-ESTIMATORS ?= ddm-npe ddm-nle ddm-nre
+ESTIMATORS ?= ddm-npe ddm-nle ddm-nre foraging-npe foraging-nle foraging-nle-window foraging-nre
 
 .PHONY: help env demo test test-slow check format estimators figures bench clean
 
@@ -31,7 +31,7 @@ format: env ## Sort imports, mend what ruff can mend, and format
 	$(PYTHON_ENV) -m ruff check --fix
 	$(PYTHON_ENV) -m ruff format
 
-estimators: env ## Train the shipped estimators again, audit and ship them (two to three hours)
+estimators: env ## Train the shipped estimators again, audit and ship them (five to six hours)
 	@for name in $(ESTIMATORS); do \
 		$(PYTHON_ENV) scripts/train_estimators.py $$name --into runs/$$name && \
 		$(PYTHON_ENV) -m firstpassage.cli check runs/$$name && \
@@ -39,7 +39,7 @@ estimators: env ## Train the shipped estimators again, audit and ship them (two 
 	done
 
 figures: env ## Draw the figures again
-	@for program in $(wildcard scripts/figures.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
+	@for program in $(wildcard scripts/figures*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
 
 bench: env ## Run the benchmarks
 	@for program in $(wildcard benchmarks/*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done

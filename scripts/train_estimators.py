@@ -57,6 +57,20 @@ RECIPES = {
         ),
         budget=7_000_000,  # windows of 100 sites, each used in three passes
     ),
+    "foraging-npe-statistics": Recipe(  # not shipped: what the 37 statistics lose
+        make=lambda: fp.NPE(
+            fp.foraging(),
+            trials=1,
+            summary="moments",
+            passes=3,
+            epoch_pairs=131_072,
+            validation=16_384,
+            average=0.9995,
+            patience=None,
+            widths=(128, 128, 128),
+        ),
+        budget=4_000_000,  # windows, each used in three passes
+    ),
     "foraging-nle": Recipe(
         make=lambda: fp.NLE(
             fp.foraging(),
