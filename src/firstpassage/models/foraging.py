@@ -153,7 +153,7 @@ def _visits(task: Task) -> Schema:
     return Schema(
         trial="patch", columns=patches.COLUMNS, read=partial(patches.read, first=first, nearest=nearest),
         describe=patches.describe, table=partial(patches.table, first=first, nearest=nearest),
-        simulate=partial(_simulate_visits, task=task),
+        simulate=partial(_simulate_visits, task=task), split=patches.split,
     )  # fmt: skip
 
 
