@@ -87,4 +87,3 @@ class Decisions:
 def of(sampler: Any) -> Trials | Decisions:
     """Choose the pieces that suit a sampler's data."""
     return Decisions(sampler=sampler) if _sites.known(sampler.columns) else Trials(sampler=sampler)
-

@@ -63,6 +63,16 @@ def replicate(
     likelihood: Likelihood | Posterior, draws: xr.DataTree, *, trials: int, seed: int, replicates: int
 ) -> np.ndarray:
     """Simulate data sets of a given size, each from one posterior draw: (replicate, trial, column)."""
+    chosen, rng = choose(likelihood, draws, seed=seed, replicates=replicates)
+    theta = {name: np.repeat(value, trials) for name, value in chosen.items()}
+    simulate: Any = likelihood.simulate
+    return np.asarray(simulate(theta, rng)).reshape(replicates, trials, len(likelihood.columns))
+
+
+def choose(
+    likelihood: Likelihood | Posterior, draws: xr.DataTree, *, seed: int, replicates: int
+) -> tuple[dict[str, np.ndarray], np.random.Generator]:
+    """Choose a posterior draw for each replicate: parameters (replicate,), and the generator to simulate with."""
     if isinstance(replicates, bool) or not isinstance(replicates, (int, np.integer)) or replicates < 1:
         raise ModelError(f"replicates must be a positive integer; got {replicates!r}.")
     if likelihood.simulate is None:
@@ -74,6 +84,5 @@ def replicate(
         )
     rng = seeds.generator(seed, "predictive")
     size = next(iter(values.values())).size
-    chosen = rng.choice(size, size=replicates, replace=replicates > size)
-    theta = {name: np.repeat(values[name].ravel()[chosen], trials) for name in likelihood.parameter_names}
-    return np.asarray(likelihood.simulate(theta, rng)).reshape(replicates, trials, len(likelihood.columns))
+    rows = rng.choice(size, size=replicates, replace=replicates > size)
+    return {name: values[name].ravel()[rows] for name in likelihood.parameter_names}, rng

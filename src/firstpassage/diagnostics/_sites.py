@@ -81,22 +81,16 @@ def replicate(
     *,
     like: np.ndarray,
     rng: np.random.Generator,
-    lapses: float = 0.0,
 ) -> list[np.ndarray]:
-    """Simulate a data set as `read` returns it for each row of theta, with the sites that the data `like` have.
-
-    At a share of the sites given by `lapses` the animal leaves whatever its evidence is; for likelihoods of visits.
-    """
+    """Simulate a data set as `read` returns it for each row of theta, with the sites that the data `like` have."""
     if tuple(sampler.columns) == _WINDOW:
         rows = {name: np.repeat(value, len(like)) for name, value in theta.items()}
         drawn = np.asarray(sampler.simulate(rows, rng), dtype=np.float64)
         return list(drawn.reshape(-1, *like.shape))
-    lengths = _segments(like)
+    lengths = segments(like)
     rows = {name: np.repeat(value, sum(lengths)) for name, value in theta.items()}  # a visit has one site at least
     drawn = patches.unpack(np.asarray(sampler.simulate(rows, rng), dtype=np.float64))
-    if lapses:
-        drawn = _cut(drawn, _first_lapses(drawn, lapses, rng), leave=True)
-    return [_filled_up(some, lengths) for some in np.split(drawn, len(next(iter(theta.values()))))]
+    return [filled_up(some, lengths) for some in np.split(drawn, len(next(iter(theta.values()))))]
 
 
 def windows(data: np.ndarray, sites_each: int) -> np.ndarray:
@@ -121,7 +115,7 @@ def _of_visits(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return table[there][:, :3], begins[there]
 
 
-def _segments(x: np.ndarray) -> list[int]:
+def segments(x: np.ndarray) -> list[int]:
     """Count the sites up to each visit that was cut off, and after the last one: there windows ended."""
     table = patches.unpack(x)
     count = table[..., 3].sum(axis=1)
@@ -130,28 +124,21 @@ def _segments(x: np.ndarray) -> list[int]:
     return np.diff(np.append(0, np.cumsum(count)[ends - 1])).astype(int).tolist()
 
 
-def _filled_up(drawn: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+def filled_up(drawn: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     """Take visits (visit, site, 4) one after another until their sites fill up all lengths; the last ones are cut."""
     count, parts, start = drawn[..., 3].sum(axis=1).astype(int), [], 0
     for length in lengths:
         total = np.cumsum(count[start:])
         number = int(np.searchsorted(total, length)) + 1
         kept = np.minimum(count[start : start + number], length - np.append(0, total[: number - 1]))
-        parts.append(_cut(drawn[start : start + number], kept, leave=False))
+        parts.append(cut(drawn[start : start + number], kept))
         start += number
     both = np.concatenate(parts)
     return both.reshape(len(both), -1)
 
 
-def _first_lapses(drawn: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw how many sites each visit (visit, site, 4) has up to its first lapse, if it has one."""
-    return np.minimum(rng.geometric(share, size=len(drawn)), drawn[..., 3].sum(axis=1)).astype(int)
-
-
-def _cut(drawn: np.ndarray, kept: np.ndarray, *, leave: bool) -> np.ndarray:
-    """Keep the first sites of each visit (visit, site, 4); at the last of them the animal leaves, or did what it did."""
-    made, place = drawn.copy(), np.arange(drawn.shape[1])
-    if leave:
-        made[np.arange(len(made)), kept - 1, 1:3] = 0.0
-    made[place >= kept[:, None]] = 0.0
+def cut(drawn: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Keep the first sites of each visit (visit, site, 4)."""
+    made = drawn.copy()
+    made[np.arange(drawn.shape[1]) >= kept[:, None]] = 0.0
     return patches.filled(made)
