@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from firstpassage.pipeline._items import Subject
 
 MASS = 0.01  # largest distance of a likelihood's mass from 1
-CHOICE = 0.01  # largest error of a choice's probability
 CERTIFIED = 0.95  # share of data sets of the model whose correction must be certified
 FALSE_ALARMS = 0.07
 BEYOND = 0.05  # sd of the posterior that corrected means may be farther off than exact ones from exact ones
@@ -39,11 +38,13 @@ def normalisation(subject: Subject) -> list[Item]:
     theta = subject.model.prior(subject.effort.densities, seed=seed)
     mass, choice = known.measure(subject.result, subject.model, theta, seed=seed)
     off, wrong = float(np.abs(mass - 1).max()), float(np.abs(choice).max())
-    words = f"mass off by at most {off:.4f} (limit {MASS}), {known.outcome} by at most {wrong:.4f} (limit {CHOICE}), "
+    words = (
+        f"mass off by at most {off:.4f} (limit {MASS}), {known.outcome} by at most {wrong:.4f} (limit {known.limit}), "
+    )
     words += f"over {len(mass)} parameter sets of the prior."
     return [
         Item(
-            name=name, question=asked, ok=off <= MASS and wrong <= CHOICE, words=words,
+            name=name, question=asked, ok=off <= MASS and wrong <= known.limit, words=words,
             numbers={"mass": mass, "choice_error": choice},
         )
     ]  # fmt: skip

@@ -41,16 +41,17 @@ def _visits(model: Model, theta: Mapping[str, float], number: int, *, rng: np.ra
     made = patches.unpack(exact.simulate(rows, rng))
     kept = made[..., 3].sum(axis=1).astype(int)
     kept[hit] = np.minimum(rng.geometric(_LEAVES, size=int(hit.sum())), made.shape[1])
-    made[np.flatnonzero(hit), kept[hit] - 1, 1:3] = 0.0
+    ended = hit | (kept == made.shape[1])  # a visit of the longest length must end, too, since another one follows
+    made[np.flatnonzero(ended), kept[ended] - 1, 1:3] = 0.0
     return _sites.cut(made, kept)
 
 
 def outcomes(
     likelihood: Likelihood, model: Model, theta: Mapping[str, np.ndarray], *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sum the probabilities of all outcomes of a visit with given distances and rewards: to leave at any site, or not.
+    """Sum the probabilities of all outcomes of a visit with given distances and rewards; give also the largest error.
 
-    Returns the sums, and for each parameter set the largest error of an outcome's probability.
+    The outcomes are to leave at any one of the sites, or at none.
     """
     exact: Any = model.exact
     number, rng = len(theta["noise_std"]), seeds.generator(seed, "outcomes")

@@ -127,10 +127,14 @@ class Lapses:
 
 @dataclass(frozen=True, kw_only=True)
 class Mass:
-    """Say what is summed, and sum it: the mass of a likelihood, and the error of probabilities, by parameter set."""
+    """Say what is summed, and sum it: the mass of a likelihood, and the error of probabilities, by parameter set.
+
+    `limit` is the largest error.
+    """
 
     trial: str
     outcome: str
+    limit: float
     measure: Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
@@ -139,6 +143,7 @@ LAPSES = {
     "foraging": Lapses(words="15 % of the visits ended at random", spoil=_foraging_recipes.disengaged),
 }
 MASSES = {
-    "ddm": Mass(trial="choice", outcome="P(response)", measure=_mass),
-    "foraging": Mass(trial="patch", outcome="P(leave at a site)", measure=_foraging_recipes.outcomes),
+    "ddm": Mass(trial="choice", outcome="P(response)", limit=0.01, measure=_mass),
+    # The largest of 31 errors, most of them of products of the chances to stay at many sites.
+    "foraging": Mass(trial="patch", outcome="P(leave at a site)", limit=0.05, measure=_foraging_recipes.outcomes),
 }
