@@ -65,9 +65,9 @@ def test_visits_are_proposed_by_the_approximation_and_windows_by_the_density_its
 
 def test_draws_are_of_the_learned_density(visits):
     learned = _quick.quick(replace(PLAIN, trial="window", density=normal), MODEL, MODEL.decisions.schema)
-    tree = learned.sample(visits[:20], draws=2000, chains=1, seed=1)
+    tree = learned.sample(visits, draws=2000, chains=1, seed=1)
     drift, bump = (tree["posterior"][name].values for name in ("drift_rate", "reward_bump"))
-    sd = SPREAD / np.sqrt(20)
+    sd = SPREAD / np.sqrt(len(visits))
     assert tree.attrs["sampler"] == "importance" and tree.attrs["effective"] > 1000
     assert drift.mean() == pytest.approx(CENTRE, abs=0.15 * sd) and drift.std() == pytest.approx(sd, rel=0.1)
     assert bump.std() == pytest.approx(2.6 / np.sqrt(12), rel=0.1)  # uniform on its box

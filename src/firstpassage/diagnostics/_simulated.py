@@ -368,7 +368,8 @@ def _statistics(chains: Mapping[str, np.ndarray], found: Mapping[Any, Any]) -> t
     ess, r_hat = _of_chains(chains)
     if "effective" in found:
         weighed = np.array(found["sampler"]) == "importance"
-        ess, r_hat = np.where(weighed, found["effective"], ess), np.where(weighed, np.nan, r_hat)
+        effective = np.minimum(found["effective"], number * draws)  # proposals were more
+        ess, r_hat = np.where(weighed, effective, ess), np.where(weighed, np.nan, r_hat)
     return ess, r_hat
 
 
