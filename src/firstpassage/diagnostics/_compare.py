@@ -248,8 +248,9 @@ def compare(
             ours = learned.sample(given, seed=own, **nuts)["posterior"].dataset
         else:
             ours = learned.sample(list(sets), draws=draws * chains, seed=own)["posterior"].dataset
-    same = isinstance(learned, Likelihood) and learned.trial == exact.trial
-    error, total = _errors(learned, exact, x, runs.first) if same else (None, None)
+    error, total = None, None
+    if isinstance(learned, Likelihood) and learned.trial == exact.trial:
+        error, total = _errors(learned, exact, x, runs.first)
     chained = [runs.first, runs.second] + ([ours] if isinstance(learned, Likelihood) else [])
     return Comparison(
         kind=learned.kind, trials=np.array([len(one) for one in x]), learned=_distance(ours, runs.first, len(x), seed),

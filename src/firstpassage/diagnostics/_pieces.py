@@ -48,7 +48,7 @@ class Trials:
         size = len(like)
         theta = {name: np.full(SIMULATED + number * size, value) for name, value in estimate.items()}
         trials = self.simulate(theta, rng)
-        return Replicates(fitted=trials[:SIMULATED], data=trials[SIMULATED:].reshape(number, size, -1))
+        return Replicates(fitted=trials[:SIMULATED], data=list(trials[SIMULATED:].reshape(number, size, -1)))
 
     def sums(self, tell: Discrepancy, data: Sequence[np.ndarray]) -> np.ndarray:
         """Sum functions of a trial over the trials of each data set: (dataset, function)."""

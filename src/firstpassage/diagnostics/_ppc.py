@@ -208,7 +208,8 @@ def _replicated(
 ) -> tuple[np.ndarray, Sequence[np.ndarray]]:
     """Simulate data sets of the observed size; for foraging data, give the visits of the data and of each."""
     if not _sites.known(sampler.columns):
-        return own, _predictive.replicate(sampler, posterior, trials=len(own), replicates=replicates, seed=seed)
+        again = _predictive.replicate(sampler, posterior, trials=len(own), replicates=replicates, seed=seed)
+        return own, list(again)
     theta, rng = _predictive.choose(sampler, posterior, seed=seed, replicates=replicates)
     data = [own, *_sites.replicate(sampler, theta, like=own, rng=rng)]
     described, owner = _sites.visits(_sites.sites(data, sampler.columns))
