@@ -83,7 +83,7 @@ FULL = Effort(
 # Of windows of 100 sites, which are sampled one by one: an exact posterior takes half a second.
 _WINDOWS = (
     Effort(
-        calibrated=20, amortized=1000, trials=1, by_mcmc=1, compared={1: 8, 5: 3}, predicted=12,
+        calibrated=32, amortized=1000, trials=1, by_mcmc=1, compared={1: 8, 5: 3}, predicted=12,
         corrected=20, lapsed=10, densities=10, steps=250,
     ),
     Effort(
