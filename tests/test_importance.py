@@ -60,7 +60,16 @@ def test_weighted_draws_have_the_exact_posterior():
         assert values.std() == pytest.approx(sd, rel=0.08)
 
 
-def test_an_approximation_that_is_far_off_gives_way_to_nuts():
+def test_an_approximation_that_is_far_off_is_left_behind():
+    """The Student t is fitted to the exact posterior itself, in as many rounds as that takes."""
+    draws = FAR.sample(DATA, draws=500, chains=1, seed=1)
+    assert draws.attrs["sampler"] == "importance" and draws.attrs["pareto_k"] <= 0.7
+    mean, sd = _grid_moments()["mu"]
+    assert float(draws["posterior"]["mu"].mean()) == pytest.approx(mean, abs=0.3 * sd)
+
+
+def test_weights_that_cannot_be_trusted_give_way_to_nuts(monkeypatch):
+    monkeypatch.setattr(_importance, "_STUBBORN", 4)
     forced = FAR.sample(DATA, draws=500, chains=1, seed=1, method="importance")
     assert forced.attrs["pareto_k"] > 0.7
     free = FAR.sample(DATA, draws=500, tune=300, chains=1, seed=1)

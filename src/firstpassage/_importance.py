@@ -34,7 +34,8 @@ _WIDER = 1.15  # of its covariance than that of the draws
 _MORE = 6  # draws of the Student t for each draw of the approximate posterior
 _FEW = 0.25  # share of the draws that must be effective
 _BROAD = 4  # draws of the Student t for each draw, where it is fitted to the exact posterior
-_REFINED = 4  # rounds of that at most
+_REFINED = 4  # rounds of that, for enough effective draws
+_STUBBORN = 12  # and where the weights cannot be trusted before; NUTS would take far longer
 _MOST = 6  # times so many, where the Student t fits badly
 _EDGE = 40.0  # a logistic function is constant in float64 beyond
 
@@ -145,12 +146,12 @@ def _refined(
     target: Target, z: np.ndarray, weight: np.ndarray, *, draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Fit the Student t to the exact posterior itself, in rounds: points, log posterior, weights, Pareto k."""
-    for _ in range(_REFINED):
+    for done in range(1, _STUBBORN + 1):
         proposal = _fitted(z, weight)
         z = proposal.draw(_BROAD * draws, rng)
         exact = target(z)
         weight, k = _weights.smoothed(exact - proposal.log_density(z))
-        if k <= _weights.TRUSTED and _weights.effective(weight) >= draws:
+        if k <= _weights.TRUSTED and (_weights.effective(weight) >= draws or done >= _REFINED):
             break
     return z, exact, weight, k
 

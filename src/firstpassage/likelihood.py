@@ -136,7 +136,7 @@ class Likelihood:
         return jnp.where(inside, density, -jnp.inf)
 
     @cached_property
-    def _compiled(self) -> Callable[..., jax.Array]:
+    def compiled(self) -> Callable[..., jax.Array]:
         """Hold the compiled `function` for the life of this object."""
         import jax
 
@@ -169,7 +169,7 @@ class Likelihood:
         x = self.read(data)
         values = self.values(theta, trials=len(x))
         with jax.enable_x64():
-            return np.asarray(self._compiled(x, values), dtype=np.float64)
+            return np.asarray(self.compiled(x, values), dtype=np.float64)
 
     def summed(self, x: np.ndarray, theta: Mapping[str, np.ndarray]) -> np.ndarray:
         """Sum the log density over all trials, for many parameter sets.

@@ -21,7 +21,7 @@ TINY = _items.Effort(
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(_items, "effort", lambda fast: TINY)
+    monkeypatch.setattr(_items, "effort", lambda model, fast: TINY)
 
 
 def _items_of(result, *names, seed=5):

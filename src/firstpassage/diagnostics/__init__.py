@@ -6,6 +6,7 @@ from firstpassage.diagnostics._convergence import Convergence, Independent, conv
 from firstpassage.diagnostics._cost import BreakEven, Cost, Crossing, break_even
 from firstpassage.diagnostics._coverage import Coverage, coverage
 from firstpassage.diagnostics._design import Design
+from firstpassage.diagnostics._information import Information, information
 from firstpassage.diagnostics._misspecification import Misspecification, misspecification
 from firstpassage.diagnostics._ppc import Ppc, ppc
 from firstpassage.diagnostics._predictive import predictive
@@ -30,6 +31,7 @@ __all__ = [
     "Distance",
     "ExactRuns",
     "Independent",
+    "Information",
     "Limits",
     "Misspecification",
     "Ppc",
@@ -48,6 +50,7 @@ __all__ = [
     "coverage",
     "data_sets",
     "exact_runs",
+    "information",
     "misspecification",
     "ppc",
     "predictive",

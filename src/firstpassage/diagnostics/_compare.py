@@ -111,7 +111,7 @@ class Comparison:
         Learned against exact, and a second exact run against the first: what Monte Carlo error alone does.
     error : ndarray, shape (dataset, 2), or None
         Median and 95 % point of the absolute error of a trial's log density, nats; for ratios up to a constant for
-        each trial. None for posteriors.
+        each trial. None for posteriors, and for likelihoods of other trials than the exact one.
     sum_error : ndarray, shape (dataset,), or None
         Sd over exact posterior draws of the error of the summed log density, nats.
     r_hat : float
@@ -206,7 +206,7 @@ def compare(
     prior : mapping of str to distribution, optional
         Of all runs; for likelihoods only.
     draws, tune, chains : int
-        Of NUTS; a posterior gets as many draws as all chains together.
+        Of NUTS; what is not sampled by NUTS gets as many draws as all chains together.
     limits : Limits, optional
         What `ok` decides by; those of 200 trials if None.
     runs : ExactRuns, optional
@@ -244,10 +244,13 @@ def compare(
         warnings.simplefilter("ignore", DataWarning)
         x = _subjects.read_all(exact.read, sets)
         if isinstance(learned, Likelihood):
-            ours = learned.sample(x, seed=own, **nuts)["posterior"].dataset
+            given = x if learned.trial == exact.trial else list(sets)
+            ours = learned.sample(given, seed=own, **nuts)["posterior"].dataset
         else:
             ours = learned.sample(list(sets), draws=draws * chains, seed=own)["posterior"].dataset
-    error, total = _errors(learned, exact, x, runs.first) if isinstance(learned, Likelihood) else (None, None)
+    error, total = None, None
+    if isinstance(learned, Likelihood) and learned.trial == exact.trial:
+        error, total = _errors(learned, exact, x, runs.first)
     chained = [runs.first, runs.second] + ([ours] if isinstance(learned, Likelihood) else [])
     return Comparison(
         kind=learned.kind, trials=np.array([len(one) for one in x]), learned=_distance(ours, runs.first, len(x), seed),
@@ -335,17 +338,12 @@ def _errors(
     learned: Likelihood, exact: Likelihood, x: Sequence[np.ndarray], truth: xr.Dataset
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare log densities at exact posterior draws: by trial (dataset, 2), and summed (dataset,)."""
-    import jax
-
     by_trial, summed = [], []
     for i, one in enumerate(x):
         posterior = truth.isel(dataset=i)
         flat = {name: posterior[name].values.ravel() for name in exact.parameter_names}
         kept = np.linspace(0, len(next(iter(flat.values()))) - 1, _POINTS).astype(int)
-        points = {name: values[kept] for name, values in flat.items()}
-        padded, _ = _nuts.pad(one)
-        with jax.enable_x64():
-            ours, theirs = (np.asarray(_values(lik)(padded, points))[:, : len(one)] for lik in (learned, exact))
+        ours, theirs = (_at(lik, one, {name: v[kept] for name, v in flat.items()}) for lik in (learned, exact))
         with np.errstate(invalid="ignore"):
             error = np.nan_to_num(ours - theirs, nan=0.0, posinf=_IMPOSSIBLE, neginf=-_IMPOSSIBLE)
         summed.append(error.sum(axis=1).std())
@@ -353,6 +351,17 @@ def _errors(
             error = error - error.mean(axis=0)
         by_trial.append(np.quantile(np.abs(error), (0.5, 0.95)))
     return np.array(by_trial), np.array(summed)
+
+
+def _at(likelihood: Likelihood, x: np.ndarray, points: dict[str, np.ndarray]) -> np.ndarray:
+    """Evaluate the log density of every trial at some points: (point, trial)."""
+    import jax
+
+    if likelihood.sums is not None:
+        return np.stack([likelihood.sums(one[None], points) for one in x], axis=1)
+    padded, _ = _nuts.pad(x)
+    with jax.enable_x64():
+        return np.asarray(_values(likelihood)(padded, points))[:, : len(x)]
 
 
 @lru_cache(maxsize=8)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from firstpassage.models import plain
+
+if TYPE_CHECKING:
+    from firstpassage.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +33,8 @@ class Design:
         Smallest effective sample size and largest R-hat over the data sets; NaN for independent draws.
     seconds : float
         Wall time of the sampling.
+    unit : str
+        What the trials are called.
     """
 
     model: str
@@ -41,6 +48,7 @@ class Design:
     ess: float
     r_hat: float
     seconds: float
+    unit: str = "trials"
 
     def numbers(self) -> dict[str, Any]:
         """List the fields for a JSON file.
@@ -57,7 +65,13 @@ class Design:
         """Say the size in words, with a warning where draws are not independent."""
         low, high = self.trials
         size = f"{low}" if low == high else f"{low} to {high}"
-        text = f"{self.datasets} data sets of {size} trials, {self.draws} draws each"
+        unit = "window" if high == 1 and self.unit == "windows" else self.unit
+        text = f"{self.datasets} data sets of {size} {unit}, {self.draws} draws each"
         if self.short:
             text += f" ({self.short} data sets have an ESS below {self.draws})"
         return text
+
+
+def unit(model: Model) -> str:
+    """Name the trials of a model in reports."""
+    return "windows" if plain.schema(model).trial == "window" else "trials"

@@ -1,4 +1,8 @@
-"""Point estimates, quick enough to be repeated on hundreds of replicates: modes of likelihoods, means of posteriors."""
+"""Point estimates, quick enough to be repeated on hundreds of replicates: modes of likelihoods, means of posteriors.
+
+Where a likelihood is sampled more quickly than climbed, because its programs are compiled for each length of the
+trials, its posterior mean is taken, and scores are differences of sums.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ _STEPS = 25  # of each climb
 _FARTHEST = 8.0  # on the real line, from the middle of the box
 _CHUNK = 8192  # trials whose scores are computed at once: one size, one compilation
 _DRAWS = 400  # of which a posterior mean is made
+_APART = 0.002  # of the box, on both sides, for differences
 _QUICK = 40  # the same for replicates; Monte Carlo error adds 1/40 of the posterior's variance
 
 
@@ -45,13 +50,13 @@ class ModeEstimates:
         return np.stack(found)
 
     def deviations(
-        self, x: np.ndarray, replicates: np.ndarray, estimate: Mapping[str, float], *, seed: int
+        self, x: np.ndarray, replicates: Sequence[np.ndarray], estimate: Mapping[str, float], *, seed: int
     ) -> np.ndarray:
         """Sum the scores at the estimate over the trials of the data and of each replicate: (1 + replicate, d)."""
         import jax
 
         del seed
-        trials = np.concatenate([x[None], replicates]).reshape(-1, *x.shape[1:])
+        trials = np.concatenate([x[None], np.asarray(replicates)]).reshape(-1, *x.shape[1:])
         short = -len(trials) % _CHUNK
         chunks = np.concatenate([trials, np.repeat(trials[-1:], short, axis=0)]).reshape(-1, _CHUNK, *x.shape[1:])
         with jax.enable_x64():
@@ -77,15 +82,51 @@ class MeanEstimates:
         return np.stack([np.asarray(drawn[name].mean(("chain", "draw"))) for name in names], axis=1)
 
     def deviations(
-        self, x: np.ndarray, replicates: np.ndarray, estimate: Mapping[str, float], *, seed: int
+        self, x: np.ndarray, replicates: Sequence[np.ndarray], estimate: Mapping[str, float], *, seed: int
     ) -> np.ndarray:
         """Estimate the data and each replicate alike: (1 + replicate, parameter)."""
         del estimate
         return self._means([x, *replicates], draws=_QUICK, seed=seed)
 
 
-def estimates(sampler: Any, prior: Mapping[str, Any] | None) -> ModeEstimates | MeanEstimates:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DrawnEstimates:
+    """Estimate by the mean of draws of a likelihood; a replicate's estimate is a scoring step away.
+
+    The scores are those of the quick approximation that the likelihood has: they only say what the estimate explains.
+    """
+
+    likelihood: Likelihood
+    prior: Mapping[str, Any]
+
+    def of(self, x: Sequence[np.ndarray], *, seed: int) -> np.ndarray:
+        """Compute the posterior mean of every data set: (dataset, parameter)."""
+        tree = self.likelihood.sample(list(x), draws=_DRAWS, chains=1, seed=seed, prior=self.prior)
+        drawn = tree["posterior"].dataset
+        return np.stack([np.asarray(drawn[n].mean(("chain", "draw"))) for n in self.likelihood.parameter_names], axis=1)
+
+    def deviations(
+        self, x: np.ndarray, replicates: Sequence[np.ndarray], estimate: Mapping[str, float], *, seed: int
+    ) -> np.ndarray:
+        """Difference the summed log density of the data and of each replicate at the estimate: (1 + replicate, d)."""
+        del seed
+        rough = self.likelihood.approximation or self.likelihood
+        low, high = np.array([rough.box[name] for name in estimate]).T
+        centre, steps = np.array(list(estimate.values())), np.diag(_APART * (high - low))
+        ends = np.clip(np.stack([centre + steps, centre - steps]), low, high)
+        width = np.diagonal(ends[0] - ends[1])
+        theta = dict(zip(estimate, ends.reshape(-1, len(centre)).T, strict=True))
+        heights = np.array([rough.summed(one, theta) for one in (x, *replicates)]).reshape(-1, 2, len(centre))
+        return np.nan_to_num((heights[:, 0] - heights[:, 1]) / width, posinf=0.0, neginf=0.0)
+
+
+Estimates = ModeEstimates | MeanEstimates | DrawnEstimates
+
+
+def estimates(sampler: Any, prior: Mapping[str, Any] | None) -> Estimates:
     """Choose how to estimate: the mode of a likelihood, else the mean of what the sampler draws."""
+    if isinstance(sampler, Likelihood) and sampler.approximation is not None:
+        return DrawnEstimates(likelihood=sampler, prior=prior or {})
     if isinstance(sampler, Likelihood):
         return ModeEstimates(likelihood=sampler, prior=prior or {})
     return MeanEstimates(posterior=sampler)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import _subjects, seeds
-from firstpassage.diagnostics import _discrepancy, _estimates
+from firstpassage.diagnostics import _discrepancy, _estimates, _pieces
 from firstpassage.errors import DataWarning, ModelError
 from firstpassage.models.model import Model
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
     from firstpassage.likelihood import Likelihood
 
-_SIMULATED = 5000  # trials of the fitted simulator, and of the prior predictive, from which cells are learned
 _MEANING = {
     "surprise": "trials lie where simulated trials are denser or sparser than they should",
     "outliers 1%": "few trials are of another kind",
@@ -111,6 +110,9 @@ def misspecification(
     - shape: the numbers of trials in about 20 cells, by Mahalanobis distance. Cells and ratios are the leaves of a
       classification tree that separates trials of the fit from trials of the prior predictive.
 
+    For foraging data, visits or windows, what is said of trials here holds of the decisions at the sites: to leave or
+    not, given distance, rewards and failures so far, and the last outcome.
+
     The data had a say in the estimate, the replicates had none, which makes naive p values too large and the test
     weak. So replicates are estimated anew (by one scoring step for a likelihood, by one call of a learned posterior),
     and what is linear in the estimates is regressed out of all statistics. The smallest rank over the statistics is
@@ -168,10 +170,14 @@ def misspecification(
         warnings.simplefilter("ignore", DataWarning)
         read = [sampler.read(data)] if several is None else _subjects.read_all(sampler.read, several)
         x = [one.reshape(len(one), -1) for one in read]
-        everything = _prior_predictive(sampler, prior, seed)
+        pieces = _pieces.of(sampler)
+        everything = _prior_predictive(sampler, pieces, prior, seed)
         how = _estimates.estimates(sampler, prior)
         centre = how.of(x, seed=seeds.derive(seed, "estimates"))
-        test = _Test(sampler=sampler, how=how, everything=everything, replicates=int(replicates), alpha=float(alpha))
+        test = _Test(
+            sampler=sampler, pieces=pieces, how=how, everything=everything, replicates=int(replicates),
+            alpha=float(alpha),
+        )  # fmt: skip
         found = [test.run(one, at, seed=seed, number=i) for i, (one, at) in enumerate(zip(x, centre, strict=True))]
     return found[0] if several is None else found
 
@@ -181,7 +187,8 @@ class _Test:
     """Run the test on data sets that were read and estimated."""
 
     sampler: Any
-    how: _estimates.ModeEstimates | _estimates.MeanEstimates
+    pieces: _pieces.Trials | _pieces.Decisions
+    how: _estimates.Estimates
     everything: np.ndarray
     replicates: int
     alpha: float
@@ -191,12 +198,10 @@ class _Test:
         own = seeds.derive(seed, f"misspecification {number}")
         estimate = dict(zip(self.sampler.parameter_names, centre.tolist(), strict=True))
         total, size = self.replicates, len(x)
-        theta = {name: np.full(_SIMULATED + total * size, value) for name, value in estimate.items()}
-        trials = _simulate(self.sampler, theta, seeds.generator(own, "replicates"))
-        repeated = trials[_SIMULATED:].reshape(total, size, -1)
-        tell = _discrepancy.learn(trials[:_SIMULATED], self.everything, seed=own)
-        sums = tell.per_trial(np.concatenate([x, trials[_SIMULATED:]])).reshape(1 + total, size, -1).sum(axis=1)
-        deviations = self.how.deviations(x, repeated, estimate, seed=own)
+        again = self.pieces.replicates(estimate, like=x, number=total, rng=seeds.generator(own, "replicates"))
+        tell = _discrepancy.learn(again.fitted, self.everything, seed=own)
+        sums = self.pieces.sums(tell, [x, *again.data])
+        deviations = self.how.deviations(x, again.data, estimate, seed=own)
         statistics = _discrepancy.statistics(sums, deviations)
         p, by_statistic = _discrepancy.combine(statistics)
         return Misspecification(
@@ -228,16 +233,12 @@ def _check(sampler: Any, replicates: Any, alpha: Any, prior: Mapping[str, Any] |
         )
 
 
-def _prior_predictive(sampler: Any, prior: Mapping[str, Any] | None, seed: int) -> np.ndarray:
-    """Simulate single trials at parameters from the prior: (n, column)."""
+def _prior_predictive(
+    sampler: Any, pieces: _pieces.Trials | _pieces.Decisions, prior: Mapping[str, Any] | None, seed: int
+) -> np.ndarray:
+    """Simulate single pieces at parameters from the prior: (n, column)."""
     given = dict(prior or {})
     parameters = [replace(p, prior=given.get(p.name, p.prior)) for p in sampler.parameters]
-    source = Model(name="prior", parameters=parameters, likelihood=_simulate)
-    theta = source.prior(_SIMULATED, seed=seeds.derive(seed, "prior predictive"))
-    return _simulate(sampler, theta, seeds.generator(seed, "prior predictive"))
-
-
-def _simulate(sampler: Any, theta: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Simulate one trial for each row of theta: (n, column)."""
-    drawn = np.asarray(sampler.simulate(theta, rng), dtype=np.float64)
-    return drawn.reshape(len(drawn), -1)
+    source = Model(name="prior", parameters=parameters, likelihood=pieces.everything)
+    theta = source.prior(_pieces.SIMULATED, seed=seeds.derive(seed, "prior predictive"))
+    return pieces.everything(theta, seeds.generator(seed, "prior predictive"))

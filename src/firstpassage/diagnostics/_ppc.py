@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.diagnostics import _predictive
+from firstpassage.diagnostics import _predictive, _sites, _visit_statistics
 from firstpassage.diagnostics._response_times import RESPONSES
 from firstpassage.errors import DataError, ModelError
 
@@ -151,7 +151,10 @@ def ppc(
     statistics : mapping of str to callable, optional
         ``f(x) -> float`` of trials x (trial, column), in place of the usual ones: mean, sd, min, max and quantiles .1,
         .5, .9 of each column (the mean alone where a column has two values); for choices, the share of upper responses,
-        and mean and quantiles of rt for each response with ten trials or more.
+        and mean and quantiles of rt for each response with ten trials or more. For foraging data x are the visits
+        (visit, 4) with residence, stops, rewards and left, and the usual statistics are those of residence, stops and
+        rewards of the visits that ended with a leave, the shares of leaves after 0, 1 and 2 rewards, the number of
+        visits, and the share of those that were cut off.
     by : str or array_like, shape (trial,), optional
         Condition of each trial, or the name of its column in `data`.
 
@@ -186,11 +189,10 @@ def ppc(
     observed: list[float] = []
     replicated: list[np.ndarray] = []
     for label, (rows, posterior) in _conditions(data, by, draws, trials=len(x)).items():
-        own = x[rows]
-        wanted = _usual(own, sampler.columns) if statistics is None else dict(statistics)
-        again = _predictive.replicate(
-            sampler, posterior, trials=len(own), replicates=replicates, seed=seeds.derive(seed, f"condition {label}")
+        own, again = _replicated(
+            sampler, posterior, x[rows], replicates=replicates, seed=seeds.derive(seed, f"condition {label}")
         )
+        wanted = _usual(own, sampler.columns) if statistics is None else dict(statistics)
         seen, drawn = _evaluate(wanted, own, again, strict=statistics is not None)
         names += [f"{label}: {name}" if label else name for name in seen]
         observed += seen.values()
@@ -199,6 +201,20 @@ def ppc(
         names=tuple(names), observed=np.array(observed), replicated=np.stack(replicated, axis=1), kind=sampler.kind,
         seed=seeds.check(seed),
     )  # fmt: skip
+
+
+def _replicated(
+    sampler: Likelihood | Posterior, posterior: Any, own: np.ndarray, *, replicates: int, seed: int
+) -> tuple[np.ndarray, Sequence[np.ndarray]]:
+    """Simulate data sets of the observed size; for foraging data, give the visits of the data and of each."""
+    if not _sites.known(sampler.columns):
+        again = _predictive.replicate(sampler, posterior, trials=len(own), replicates=replicates, seed=seed)
+        return own, list(again)
+    theta, rng = _predictive.choose(sampler, posterior, seed=seed, replicates=replicates)
+    data = [own, *_sites.replicate(sampler, theta, like=own, rng=rng)]
+    described, owner = _sites.visits(_sites.sites(data, sampler.columns))
+    first, *rest = np.split(described, np.flatnonzero(np.diff(owner)) + 1)
+    return first, rest
 
 
 def _conditions(data: Any, by: Any, draws: Any, *, trials: int) -> dict[str, tuple[np.ndarray, Any]]:
@@ -238,6 +254,8 @@ def _column(data: Any, name: str) -> Any:
 
 def _usual(x: np.ndarray, columns: tuple[str, ...]) -> dict[str, Statistic]:
     """Choose statistics for trials (trial, column)."""
+    if _sites.known(columns):
+        return _visit_statistics.usual()
     found: dict[str, Statistic] = {}
     choice = set(columns) == {"rt", "response"}
     for i, name in enumerate(columns):
@@ -280,7 +298,7 @@ def _of_response(side: str, code: float, rt: int, response: int) -> dict[str, St
 
 
 def _evaluate(
-    wanted: Mapping[str, Statistic], x: np.ndarray, again: np.ndarray, *, strict: bool
+    wanted: Mapping[str, Statistic], x: np.ndarray, again: Sequence[np.ndarray], *, strict: bool
 ) -> tuple[dict[str, float], list[np.ndarray]]:
     """Evaluate statistics of the data and of each replicate; leave out the usual ones that a replicate has not."""
     seen, drawn = {}, []

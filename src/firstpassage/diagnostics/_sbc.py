@@ -260,8 +260,12 @@ def _interaction(found: Simulated) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Multiply the first parameter by the mean of the first column, centred over the data sets."""
     from firstpassage.models import plain
 
-    name, column = found.parameters[0].name, plain.schema(found.model).columns[0]
-    means = np.array([table[:, 0].mean() for table in tables(found.model, found.data)])
+    schema, read = plain.schema(found.model), tables(found.model, found.data)
+    name, column = found.parameters[0].name, schema.columns[0]
+    means = np.array([table[:, 0].mean() for table in read])
+    if schema.describe is not None:  # of trials whose columns are not what they are known by
+        column, _ = next(iter(schema.describe(read[0]).items()))
+        means = np.array([schema.describe(table)[column].mean() for table in read])
     centred = means - np.median(means)
     return {f"{name} * mean {column}": (found.truth[name] * centred, found.draws[name] * centred[:, None])}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.diagnostics._design import Design
+from firstpassage.diagnostics._design import Design, unit
 from firstpassage.errors import DataError, DataWarning, ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import plain
@@ -87,7 +87,7 @@ class Simulated:
         Of everything.
     ess, r_hat : ndarray, shape (dataset,)
         Smallest bulk effective sample size and largest R-hat over the parameters, before thinning; for independent
-        draws their number and NaN.
+        draws their number and NaN, for draws by importance sampling their effective number and NaN.
     seconds : float
         Wall time of the sampling.
     prior : str
@@ -129,6 +129,7 @@ class Simulated:
         return Design(
             model=self.model.name, kind=self.kind, datasets=datasets, draws=draws, seed=self.seed, prior=self.prior,
             trials=(int(self.trials.min()), int(self.trials.max())), short=self.short, seconds=self.seconds,
+            unit=unit(self.model),
             ess=float(self.ess.min()), r_hat=math.nan if np.isnan(self.r_hat).all() else float(np.nanmax(self.r_hat)),
         )  # fmt: skip
 
@@ -146,7 +147,7 @@ def simulated(
     """Simulate data sets from the prior and sample the posterior of each, all in one call of the sampler.
 
     A likelihood is sampled by NUTS: two chains of 400 warm-up and 500 kept steps (more for more than 200 draws),
-    thinned evenly over both.
+    thinned evenly over both; or, if it has a quick approximation, by as many draws from importance sampling.
 
     Parameters
     ----------
@@ -202,7 +203,7 @@ def simulated(
         tree = _sample(sampler, data, draws=draws, seed=seed, prior=prior)
     seconds = time.perf_counter() - start
     chains = _chains(tree, [p.name for p in model.parameters], datasets)
-    ess, r_hat = _statistics(chains)
+    ess, r_hat = _statistics(chains, tree.attrs)
     return Simulated(
         model=model, kind=sampler.kind, parameters=model.parameters, truth=truth, data=data, trials=sizes, seed=seed,
         draws={name: _thin(values, draws) for name, values in chains.items()}, ess=ess, r_hat=r_hat, seconds=seconds,
@@ -359,13 +360,24 @@ def _chains(tree: xr.DataTree, names: Sequence[str], datasets: int) -> dict[str,
     return found
 
 
-def _statistics(chains: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _statistics(chains: Mapping[str, np.ndarray], found: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Find the worst bulk effective sample size and R-hat over the parameters; one chain is independent draws."""
-    from arviz_stats.base import array_stats
-
     datasets, number, draws = next(iter(chains.values())).shape
     if number == 1:
         return np.full(datasets, float(draws)), np.full(datasets, np.nan)
+    ess, r_hat = _of_chains(chains)
+    if "effective" in found:
+        weighed = np.array(found["sampler"]) == "importance"
+        effective = np.minimum(found["effective"], number * draws)  # proposals were more
+        ess, r_hat = np.where(weighed, effective, ess), np.where(weighed, np.nan, r_hat)
+    return ess, r_hat
+
+
+def _of_chains(chains: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Compute both from the draws (dataset, chain, draw)."""
+    from arviz_stats.base import array_stats
+
+    datasets = len(next(iter(chains.values())))
     ess, r_hat = np.full(datasets, np.inf), np.full(datasets, -np.inf)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # NaN says it all

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from firstpassage.estimators import _quick
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import plain
 from firstpassage.models.model import Model
@@ -34,12 +35,13 @@ def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
 def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Likelihood:
     """Make a learned likelihood, float32."""
     data = schema(model, card)
-    return Likelihood(
+    learned = Likelihood(
         model=model.name, kind=card["kind"], trial=data.trial, parameters=model.parameters, columns=data.columns,
         read=data.read, density=_density(model, arrays, card), limits=data.limits, describe=data.describe,
         table=data.table, simulate=data.simulate or partial(simulate_rows, model), precision="float32",
         card=dict(card), arrays=dict(arrays),
     )  # fmt: skip
+    return _quick.quick(learned, model, data)
 
 
 def schema(model: Model, card: Mapping[str, Any]) -> Schema:

@@ -38,7 +38,7 @@ PARAMETERS = (
     Parameter("noise_std", bounds=(0.0, 0.3), symbol=r"$\sigma$", unit="1 / sqrt(88.73 cm)"),
 )
 
-_LONGEST = 64  # sites of a simulated visit; few last longer
+_LONGEST = 100  # sites of a simulated visit, as many as a window has; few last longer
 _SOFT = 0.02  # added to the noise, for the logarithm
 
 
@@ -154,7 +154,7 @@ def _visits(task: Task) -> Schema:
     return Schema(
         trial="patch", columns=patches.COLUMNS, read=partial(patches.read, first=first, nearest=nearest),
         describe=patches.describe, table=partial(patches.table, first=first, nearest=nearest),
-        simulate=partial(_simulate_visits, task=task),
+        simulate=partial(_simulate_visits, task=task), split=patches.split,
     )  # fmt: skip
 
 

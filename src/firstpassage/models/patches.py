@@ -185,6 +185,24 @@ def unpack(x: Any) -> Any:
     return x.reshape(*x.shape[:-1], -1, len(COLUMNS))
 
 
+def split(x: np.ndarray) -> list[np.ndarray]:
+    """Group visits by their number of sites.
+
+    Parameters
+    ----------
+    x : ndarray, shape (patch, 4 * site)
+        As `read` returns it.
+
+    Returns
+    -------
+    list of ndarray, shape (patch, 4 * site)
+        Visits that are padded to the same one of the usual lengths.
+    """
+    count = unpack(x)[..., 3].sum(axis=1)
+    width = np.minimum(np.array([*LENGTHS, np.inf])[np.searchsorted(LENGTHS, count)], x.shape[1] / len(COLUMNS))
+    return [x[width == w, : len(COLUMNS) * int(w)] for w in np.unique(width)]
+
+
 def filled(x: np.ndarray) -> np.ndarray:
     """Let patch_time grow on beyond the last site of each visit (patch, site, 4), so that no step is zero there."""
     absent = np.cumsum(x[..., 3] == 0, axis=1)

@@ -27,6 +27,8 @@ class Schema:
         As for `Likelihood`, where a trial is more than a row of the data.
     given : callable, optional
         ``given(x)`` undoes `read`, where the exact likelihood reads the same data in another way.
+    split : callable, optional
+        ``split(x)``: the trials in groups of one length each, where `read` pads them to the longest one.
     """
 
     trial: str
@@ -37,6 +39,7 @@ class Schema:
     table: Callable[[Any], Any] | None = None
     simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
     given: Callable[[np.ndarray], Any] | None = None
+    split: Callable[[np.ndarray], list[np.ndarray]] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

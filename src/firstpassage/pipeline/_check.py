@@ -61,7 +61,8 @@ def audit(
         If the seed is wrong, or a model of your own is missing.
     """
     seeds.check(seed)
-    subject = _items.Subject(result=result, model=_model(result, model), effort=_items.effort(fast), seed=seed)
+    known = _model(result, model)
+    subject = _items.Subject(result=result, model=known, effort=_items.effort(known, fast), seed=seed)
     questions, items, start = _items.questions(subject), [], time.perf_counter()
     for done, (name, ask) in enumerate(questions.items()):
         if progress:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from firstpassage.pipeline._items import Subject
 
 MASS = 0.01  # largest distance of a likelihood's mass from 1
-CHOICE = 0.01  # largest error of a choice's probability
 CERTIFIED = 0.95  # share of data sets of the model whose correction must be certified
 FALSE_ALARMS = 0.07
 BEYOND = 0.05  # sd of the posterior that corrected means may be farther off than exact ones from exact ones
@@ -29,17 +28,23 @@ POWER = 0.9  # of that of the test with the exact likelihood
 def normalisation(subject: Subject) -> list[Item]:
     """Ask whether a likelihood integrates to one, and gives each choice its probability."""
     asked = "Does the likelihood integrate to one, and give each choice its probability?"
-    if subject.model.name not in _recipes.MASSES:
+    name, known = "normalisation", _recipes.MASSES.get(subject.model.name)
+    if known is None or known.trial != subject.result.trial:
         words = f"the mass of {subject.model.name} is not known how to integrate."
-        return [Item(name="normalisation", question=asked, ok=None, words=words, numbers={})]
-    theta = subject.model.prior(subject.effort.densities, seed=subject.derived("normalisation"))
-    mass, choice = _recipes.MASSES[subject.model.name](subject.result, theta)
+        if known is not None:
+            words = f"a density of the statistics of a {subject.result.trial} is a flow: its mass is 1 by construction."
+        return [Item(name=name, question=asked, ok=None, words=words, numbers={})]
+    seed = subject.derived(name)
+    theta = subject.model.prior(subject.effort.densities, seed=seed)
+    mass, choice = known.measure(subject.result, subject.model, theta, seed=seed)
     off, wrong = float(np.abs(mass - 1).max()), float(np.abs(choice).max())
-    words = f"mass off by at most {off:.4f} (limit {MASS}), P(response) by at most {wrong:.4f} (limit {CHOICE}), over "
-    words += f"{len(mass)} parameter sets of the prior."
+    words = (
+        f"mass off by at most {off:.4f} (limit {MASS}), {known.outcome} by at most {wrong:.4f} (limit {known.limit}), "
+    )
+    words += f"over {len(mass)} parameter sets of the prior."
     return [
         Item(
-            name="normalisation", question=asked, ok=off <= MASS and wrong <= CHOICE, words=words,
+            name=name, question=asked, ok=off <= MASS and wrong <= known.limit, words=words,
             numbers={"mass": mass, "choice_error": choice},
         )
     ]  # fmt: skip
@@ -56,22 +61,24 @@ def correction(subject: Subject) -> list[Item]:
     runs = subject.data_sets(subject.effort.corrected, trials=(low, high), purpose="correction")
     k, efficiency = _weights(posterior, runs, seed=subject.derived("corrected draws"))
     share = float(np.mean(k < _TRUSTED))
-    words = f"Pareto k < {_TRUSTED} for {share:.1%} of {len(k)} data sets of {low} to {high} trials (limit "
+    size = _recipes.amount(subject.model, high) if low == high else f"{low} to {high} trials"
+    words = f"Pareto k < {_TRUSTED} for {share:.1%} of {len(k)} data sets of {size} (limit "
     words += f"{CERTIFIED:.0%}), median efficiency {np.median(efficiency):.0%}"
     numbers: dict[str, Any] = {"pareto_k": k, "efficiency": efficiency}
     if subject.model.name in _recipes.LAPSES:
-        spoil = _recipes.LAPSES[subject.model.name]
-        spoiled = [spoil(x, seed=i) for i, x in enumerate(runs[: subject.effort.lapsed])]
+        lapses = _recipes.LAPSES[subject.model.name]
+        spoiled = lapses.spoil(subject.model, runs[: subject.effort.lapsed], seed=0)
         odd, _ = _weights(posterior, spoiled, seed=subject.derived("odd"))
-        words += f"; with 15 % lapses {np.mean(odd < _TRUSTED):.0%} of {len(odd)}"
+        words += f"; with {lapses.words} {np.mean(odd < _TRUSTED):.0%} of {len(odd)}"
         numbers["pareto_k_with_lapses"] = odd
     corrected = _Corrected(posterior, posterior.kind, posterior.parameter_names)
     against = subject.against_exact(corrected, n=subject.usual())
     ours, floor = against.learned.summary(), against.floor.summary()
     beyond = ours["shift_mean"] - floor["shift_mean"]
-    words += f". Corrected draws against exact ones, {len(against.trials)} data sets of {subject.usual()} trials: mean "
-    words += f"shift {ours['shift_mean']:.3f} sd, floor {floor['shift_mean']:.3f} (limit {BEYOND} beyond it), C2ST "
-    words += f"{ours['c2st_mean']:.3f}, floor {floor['c2st_mean']:.3f}."
+    words += f". Corrected draws against exact ones, {len(against.trials)} data sets of "
+    words += f"{_recipes.amount(subject.model, subject.usual())}: mean shift {ours['shift_mean']:.3f} sd, floor "
+    words += f"{floor['shift_mean']:.3f} (limit {BEYOND} beyond it), C2ST {ours['c2st_mean']:.3f}, floor "
+    words += f"{floor['c2st_mean']:.3f}."
     return [
         Item(
             name="correction", question=asked, ok=share >= CERTIFIED and beyond <= BEYOND, words=words,
@@ -103,31 +110,31 @@ class _Corrected:
 
 def misspecification(subject: Subject) -> list[Item]:
     """Ask whether data that are not of the model are noticed."""
-    asked = "Are data with 15 % lapses noticed, and data of the model left alone?"
     if subject.model.name not in _recipes.LAPSES:
         words = f"there is no recipe for data that are not of {subject.model.name}."
+        asked = "Are data that are not of the model noticed, and data of the model left alone?"
         return [Item(name="misspecification", question=asked, ok=None, words=words, numbers={})]
-    return [_lapses(subject, asked)]
+    return [_lapses(subject, _recipes.LAPSES[subject.model.name])]
 
 
-def _lapses(subject: Subject, asked: str) -> Item:
-    """Test clean data sets, and the same ones with lapses, by the estimator and by the exact likelihood."""
+def _lapses(subject: Subject, lapses: _recipes.Lapses) -> Item:
+    """Test clean data sets, and ones with lapses, by the estimator and by the exact likelihood."""
     number, seed = subject.effort.lapsed, subject.derived("misspecification")
     trials = subject.usual() if subject.amortized else subject.effort.trials
     clean = subject.data_sets(number, trials=trials, purpose="misspecification")
-    spoil = _recipes.LAPSES[subject.model.name]
-    lapsed = [spoil(x, seed=seed + i) for i, x in enumerate(clean)]
+    lapsed = lapses.spoil(subject.model, clean, seed=seed)
     testers = {"estimator": subject.result} | ({"exact": subject.model.exact} if subject.model.exact else {})
     rates = {name: [_flagged(t, data, seed=seed) for data in (clean, lapsed)] for name, t in testers.items()}
     alarms, power = rates["estimator"]
-    words = f"{power:.0%} of {number} data sets with 15 % lapses noticed"
+    words = f"{power:.0%} of {number} data sets with {lapses.words} noticed"
     if "exact" in rates:
         words += f" ({rates['exact'][1]:.0%} by the exact likelihood)"
     slack = 2 * (FALSE_ALARMS * (1 - FALSE_ALARMS) / number) ** 0.5 if number < _MANY else 0.0
     ok = alarms <= FALSE_ALARMS + slack and power >= POWER * rates.get("exact", [0.0, 0.9])[1] - slack
+    words += f", false alarms {alarms:.1%} (limit {FALSE_ALARMS:.0%}), {_recipes.amount(subject.model, trials)}."
     return Item(
-        name="misspecification", question=asked, ok=ok, numbers={"false_alarms_and_power": rates},
-        words=f"{words}, false alarms {alarms:.1%} (limit {FALSE_ALARMS:.0%}), {trials} trials.",
+        name="misspecification", question=f"Are data with {lapses.words} noticed, and data of the model left alone?",
+        ok=ok, words=words, numbers={"false_alarms_and_power": rates},
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from firstpassage import diagnostics, seeds
 from firstpassage.diagnostics import ExactRuns, Simulated
+from firstpassage.diagnostics._design import unit
 from firstpassage.errors import DataWarning
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.model import Model
@@ -79,9 +80,23 @@ FULL = Effort(
 )  # fmt: skip
 
 
-def effort(fast: bool) -> Effort:
+# Of windows of 100 sites, which are sampled one by one: an exact posterior takes half a second.
+_WINDOWS = (
+    Effort(
+        calibrated=32, amortized=1000, trials=1, by_mcmc=1, compared={1: 8, 5: 3}, predicted=12,
+        corrected=20, lapsed=10, densities=10, steps=250,
+    ),
+    Effort(
+        calibrated=300, amortized=1000, trials=1, by_mcmc=1, compared={1: 40, 5: 20}, predicted=200,
+        corrected=200, lapsed=100, densities=50, steps=500,
+    ),
+)  # fmt: skip
+
+
+def effort(model: Model, fast: bool) -> Effort:
     """Choose the numbers of the short or of the whole audit."""
-    return FAST if fast else FULL
+    short, whole = _WINDOWS if unit(model) == "windows" else (FAST, FULL)
+    return short if fast else whole
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -169,7 +184,7 @@ class Subject:
         known = self.compared(n)
         return diagnostics.compare(
             result, exact, known.data, seed=self.derived(f"exact n={n}"), runs=known.runs, **known.nuts,
-            limits=_recipes.limits(self.result.kind, n),
+            limits=_recipes.limits(self.result.kind, n, trial=self.result.trial),
         )  # fmt: skip
 
 
@@ -273,7 +288,7 @@ def _ppc(subject: Subject) -> list[Item]:
 
 def _against_exact(subject: Subject, *, n: int) -> list[Item]:
     """Ask how far posteriors lie from the exact ones."""
-    asked = f"How far does the posterior lie from the exact one, for {n} trials?"
+    asked = f"How far does the posterior lie from the exact one, for {_recipes.amount(subject.model, n)}?"
     name = f"exact n={n}"
     if subject.model.exact is None:
         words = f"{subject.model.name} has no exact likelihood."

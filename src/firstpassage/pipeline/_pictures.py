@@ -85,7 +85,9 @@ def _ppc(found: Any, parameters: Sequence[Parameter]) -> Any:
 def _size(found: Any) -> str:
     """Say n and the seed."""
     if isinstance(found, diagnostics.Comparison):
-        return f"{len(found.trials)} data sets of {int(found.trials.max())} trials, seed {found.seed}"
+        low, high = int(found.trials.min()), int(found.trials.max())
+        size = f"{high}" if low == high else f"{low} to {high}"
+        return f"{len(found.trials)} data sets of {size} trials, seed {found.seed}"
     if isinstance(found, diagnostics.Ppc):
         return f"{len(found.replicated)} replicates, seed {found.seed}"
     return f"{found.design.words}, seed {found.design.seed}"

@@ -1,31 +1,48 @@
-"""What the audit needs to know of a model by its name: informed priors, lapses, and how a likelihood integrates."""
+"""What the audit needs to know of a model: informed priors, limits, data that are not of it, how a likelihood sums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from firstpassage import diagnostics, seeds
+from firstpassage.diagnostics._design import unit
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.ddm import PARAMETERS
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _catalogue
+from firstpassage.pipeline import _catalogue, _foraging_recipes
 
 _LAPSE, _LONGEST = 0.15, 5.0  # share of trials, and s
 _NODES, _LATEST = 4000, 400.0  # of the quadrature over the decision time, and s
 
 # Largest mean and worst shift (exact posterior sd), mean sd ratio, and mean C2ST, by kind and number of trials.
 # At 200 trials those of the published aims; errors of a learned likelihood add up over trials.
-_LIMITS = {
+_CHOICES = {
     ("nre", 50): (0.15, 0.40, (0.93, 1.07), 0.56), ("nre", 200): (0.10, 0.35, (0.95, 1.05), 0.55),
     ("nre", 1000): (0.25, 0.80, (0.9, 1.1), 0.62), ("nle", 50): (0.15, 0.40, (0.93, 1.07), 0.57),
     ("nle", 200): (0.15, 0.35, (0.93, 1.07), 0.57), ("nle", 1000): (0.25, 0.80, (0.9, 1.1), 0.62),
     ("npe", 50): (0.25, 1.0, (0.9, 1.15), 0.65), ("npe", 200): (0.25, 1.0, (0.9, 1.15), 0.65),
     ("npe", 1000): (0.25, 1.0, (0.9, 1.15), 0.68),
 }  # fmt: skip
+
+# Of visits, by the number of windows of 100 sites: published aims for one.
+_VISITS = {
+    ("nle", 1): (0.15, 0.5, (0.93, 1.07), 0.58), ("nle", 5): (0.25, 1.0, (0.9, 1.1), 0.62),
+    ("nre", 1): (0.15, 0.5, (0.93, 1.07), 0.58), ("nre", 5): (0.25, 1.0, (0.9, 1.1), 0.62),
+}  # fmt: skip
+
+# Of windows. A posterior from raw windows can be exact. A likelihood of statistics cannot: they hold less than the
+# decisions, so that its posterior is another one however well it is learned. Its limits say that it is of the size of
+# the prototype's (mean shift .49, sd ratio .99, C2ST .77), and no more.
+_WINDOWS = {
+    ("npe", 1): (0.15, 1.0, (0.95, 1.1), 0.60), ("nle", 1): (0.6, 3.0, (0.8, 1.25), 0.80),
+}  # fmt: skip
+
+_LIMITS = {"patch": _VISITS, "window": _WINDOWS}  # by what a trial is; choices and all others have the first
 
 
 def reference(model: Model) -> dict[str, Any] | None:
@@ -40,12 +57,18 @@ def _priors(name: str) -> dict[str, Any]:
     return _catalogue.REFERENCE[name]()
 
 
-def limits(kind: str, trials: int) -> diagnostics.Limits:
+def limits(kind: str, trials: int, *, trial: str = "choice") -> diagnostics.Limits:
     """Choose what a comparison with the exact posterior must keep."""
-    known = [n for k, n in _LIMITS if k == kind]
-    nearest = min(known, key=lambda n: abs(np.log(n / trials)))
-    shift_mean, shift_worst, sd_ratio, c2st = _LIMITS[kind, nearest]
+    table = _LIMITS.get(trial, _CHOICES)
+    nearest = min((n for k, n in table if k == kind), key=lambda n: abs(np.log(n / trials)))
+    shift_mean, shift_worst, sd_ratio, c2st = table[kind, nearest]
     return diagnostics.Limits(shift_mean=shift_mean, shift_worst=shift_worst, sd_ratio_mean=sd_ratio, c2st_mean=c2st)
+
+
+def amount(model: Model, trials: int) -> str:
+    """Say how many trials in words."""
+    name = unit(model)
+    return f"{trials} {name.removesuffix('s') if trials == 1 and name == 'windows' else name}"
 
 
 def lapsed(x: np.ndarray, *, seed: int) -> np.ndarray:
@@ -80,5 +103,47 @@ def _trials(rt: np.ndarray, response: float) -> np.ndarray:
     return np.stack([rt, np.full(len(rt), response)], axis=1)
 
 
-LAPSES: dict[str, Callable[..., np.ndarray]] = {"ddm": lapsed}
-MASSES: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {"ddm": mass}
+def _lapsed(model: Model, clean: Sequence[np.ndarray], *, seed: int) -> list[np.ndarray]:
+    """Spoil data sets of choices."""
+    del model
+    return [lapsed(x, seed=seed + i) for i, x in enumerate(clean)]
+
+
+def _mass(
+    likelihood: Likelihood, model: Model, theta: Mapping[str, np.ndarray], *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integrate a likelihood of choices."""
+    del model, seed
+    return mass(likelihood, theta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lapses:
+    """Say what data are that are not of the model, in words, and make as many data sets as there are clean ones."""
+
+    words: str
+    spoil: Callable[..., list[np.ndarray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mass:
+    """Say what is summed, and sum it: the mass of a likelihood, and the error of probabilities, by parameter set.
+
+    `limit` is the largest error.
+    """
+
+    trial: str
+    outcome: str
+    limit: float
+    measure: Callable[..., tuple[np.ndarray, np.ndarray]]
+
+
+LAPSES = {
+    "ddm": Lapses(words="15 % lapses", spoil=_lapsed),
+    "foraging": Lapses(words="15 % of the visits ended at random", spoil=_foraging_recipes.disengaged),
+}
+MASSES = {
+    "ddm": Mass(trial="choice", outcome="P(response)", limit=0.01, measure=_mass),
+    # The largest of 31 errors, most of them of products of the chances to stay at many sites.
+    "foraging": Mass(trial="patch", outcome="P(leave at a site)", limit=0.05, measure=_foraging_recipes.outcomes),
+}

@@ -5,6 +5,7 @@ from firstpassage.plots._calibration import calibration_ecdf, calibration_histog
 from firstpassage.plots._comparison import comparison
 from firstpassage.plots._coverage import coverage
 from firstpassage.plots._grid import grid
+from firstpassage.plots._information import information
 from firstpassage.plots._loss import loss
 from firstpassage.plots._marginals import marginals
 from firstpassage.plots._numbers import numbers
@@ -26,6 +27,7 @@ __all__ = [
     "comparison",
     "coverage",
     "grid",
+    "information",
     "loss",
     "marginals",
     "numbers",
