@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: written by scripts/results.py, not by hand -->", "<!-- end of results -->"
 SHELF = ROOT / "src" / "firstpassage" / "estimators" / "pretrained"
 KINDS = ("npe", "nle", "nre")
-NAMES = {"npe": "NPE", "nle": "NLE", "nre": "NRE"}
+NAMES = {"npe": "NPE", "nle": "NLE", "nre": "NRE", "nle-window": "NLE on statistics"}
+MICE = ("npe", "nle", "nle-window", "nre")
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
 
 def block() -> str:
     """Put the tables together."""
-    return "\n\n".join(["", accuracy(), *speed(), ""]).strip("\n") + "\n"
+    return "\n\n".join(["", accuracy(), foraging(), *speed(), ""]).strip("\n") + "\n"
 
 
 def accuracy() -> str:
@@ -65,6 +66,28 @@ def accuracy() -> str:
     return "\n".join(lines)
 
 
+def foraging() -> str:
+    """Tabulate the audits of the shipped estimators of the foraging model."""
+    audits = {kind: json.loads((SHELF / f"foraging-{kind}-audit.json").read_text()) for kind in MICE}
+    lines = [
+        "The shipped estimators of the foraging model against the exact likelihood, on windows of 100 sites simulated",
+        "from the uniform prior: NPE on raw windows, NLE (a hazard network) and NRE on visits to patches, and NLE on",
+        "the 23 of the 37 published statistics that are no functions of others, which lose information. The columns",
+        "are those above.",
+        "",
+        "| estimator | windows | data sets | mean shift (floor) | worst shift | sd ratio | C2ST (floor) |",
+        "|---|---|---|---|---|---|---|",
+        *(row for kind, audit in audits.items() for row in _rows(kind, audit)),
+        "",
+        "| estimator | trained on | CPU minutes | 90 % intervals hold the truth | audit |",
+        "|---|---|---|---|---|",
+        *(_training(kind, audit, what="windows") for kind, audit in audits.items()),
+        "",
+        *(f"{NAMES[kind]}: {audit['items'][name]['words']}" for kind, name, audit in _notes(audits)),
+    ]
+    return "\n".join(lines)
+
+
 def _rows(kind: str, audit: dict[str, Any]) -> list[str]:
     """Write one row for each number of trials."""
     rows = []
@@ -81,9 +104,9 @@ def _rows(kind: str, audit: dict[str, Any]) -> list[str]:
     return rows
 
 
-def _training(kind: str, audit: dict[str, Any]) -> str:
+def _training(kind: str, audit: dict[str, Any], *, what: str | None = None) -> str:
     """Write what an estimator cost, and how its intervals cover on average over the parameters."""
-    card, what = audit["estimator"], "data sets" if kind == "npe" else "trials"
+    card, what = audit["estimator"], what or ("data sets" if kind == "npe" else "trials")
     shares = [
         f"{item['numbers']['mean'][item['numbers']['levels'].index(0.9)]:.1%}"
         for name, item in audit["items"].items()
@@ -91,9 +114,14 @@ def _training(kind: str, audit: dict[str, Any]) -> str:
     ]
     passed = sum(item["state"] == "passed" for item in audit["items"].values())
     return (
-        f"| {NAMES[kind]} | {card['pairs'] / 1e6:.0f} million simulated {what} | {card['cpu_seconds'] / 60:.0f} "
+        f"| {NAMES[kind]} | {_millions(card['pairs'])} million simulated {what} | {card['cpu_seconds'] / 60:.0f} "
         f"| {', '.join(shares)} | {'short: ' if audit['fast'] else ''}{passed} of {len(audit['items'])} items passed |"
     )
+
+
+def _millions(pairs: int) -> str:
+    """Write millions with two digits."""
+    return f"{pairs / 1e6:.0f}" if pairs >= 9.5e6 else f"{pairs / 1e6:.1f}"
 
 
 def _notes(audits: dict[str, Any]) -> list[tuple[str, str, Any]]:
@@ -116,7 +144,11 @@ def speed() -> list[str]:
             f"{draws['ratio_to_per_trial']:,.0f} times ssm-simulators called per trial and "
             f"{draws['ratio_to_vectorised']:,.0f} times ssm-simulators vectorised, which take steps of .001 s."
         )
-    for name, write in (("foraging_simulator", _foraging), ("break_even", _break_even), ("npe_summaries", _summaries)):
+    written = {
+        "foraging_simulator": _foraging, "foraging_likelihood": _moments, "foraging_session": _session,
+        "foraging_hierarchy": _session, "break_even": _break_even, "npe_summaries": _summaries,
+    }  # fmt: skip
+    for name, write in written.items():
         record = _stored(name)
         parts += [write(record)] if record else []
     return parts
@@ -130,6 +162,37 @@ def _foraging(record: dict[str, Any]) -> str:
         f"Foraging: {ours:,.0f} windows of 100 sites per CPU second with their 37 statistics, {ours / plain:.0f} times "
         "a plain vectorised loop with a burn-in of 100 sites."
     )
+
+
+def _moments(record: dict[str, Any]) -> str:
+    """Tell what the exact likelihood of a window costs, and its posterior."""
+    ratio, found = record["filter_over_moments"], record["posterior"]
+    return (
+        f"Moment matching is {ratio['value']:.0f} times cheaper than the exact filter, {ratio['gradient']:.0f} times "
+        f"with gradient. Exact posterior of a window of {record['design']['sites']} sites by way of it: "
+        f"{found['cpu_seconds_median']:.2f} CPU seconds in the median for {found['effective_median']:,.0f} effective "
+        f"draws, after compilation; largest Pareto k {found['pareto_k_largest']:.2f}."
+    )
+
+
+def _session(record: dict[str, Any]) -> str:
+    """Tell what a PyMC model of visits costs, corrected and learned."""
+    design, corrected, learned = record["design"], record["corrected"], record["learned"]
+    what = f"{design['patches']:,} patches with an odour regression" if "patches" in design else (
+        f"a hierarchy of {design['mice']} mice with {design['patches_each']} patches each"
+    )  # fmt: skip
+    return (
+        f"PyMC, {what}: {corrected['seconds']['wall']:.0f} s by moments and correction by the filter (Pareto k "
+        f"{corrected['pareto_k']:.2f}, efficiency {corrected['efficiency']:.0%}), {learned['seconds']['wall']:.0f} s by "
+        f"the learned likelihood, compilation included; divergences {_share(record['approximate'])} and "
+        f"{_share(learned)}; largest distance of the two means {record['largest']['distance']:.2f} sd, of a mean from "
+        f"the truth {max(record['largest']['z_corrected'], record['largest']['z_learned']):.1f} sd."
+    )
+
+
+def _share(found: dict[str, Any]) -> str:
+    """Write the share of divergences."""
+    return f"{100 * found['divergent_share']:.2f} %"
 
 
 def _break_even(record: dict[str, Any]) -> str:
