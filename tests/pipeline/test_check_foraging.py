@@ -36,6 +36,7 @@ def test_likelihoods_are_asked_about_one_window_and_five_and_posteriors_about_on
     assert _items.effort(fp.ddm(), True) is _items.FAST and _items.effort(fp.ddm(), False) is _items.FULL
 
 
+@pytest.mark.slow
 def test_the_exact_likelihood_passes_as_a_learned_one():
     found = asked(POSING, "recovery", "sbc", "exact n=1")
     assert found["recovery"].numbers["rmse_over_exact"] == pytest.approx(dict.fromkeys(MODEL.parameter_names, 1.0))

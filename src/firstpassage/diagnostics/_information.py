@@ -125,7 +125,7 @@ def information(
     >>> import firstpassage as fp
     >>> model = fp.foraging()
     >>> windows = list(model.likelihood(model.prior(2, seed=1), seed=2)["window"][:, 0])
-    >>> found = information(model.approximate, model.exact, windows, seed=3, draws=200)
+    >>> found = information(model.exact, model.exact, windows, seed=3, draws=200)
     >>> found.ratio["drift_rate"].shape
     (2,)
     """

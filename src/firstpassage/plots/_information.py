@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from firstpassage.models.parameter import Parameter
 
 _MARKERS = "osD^v"
+_TICKS = (0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+_ROOM = 1.1  # factor of room beyond the longest line, and around 1
 _SPREAD = 0.5  # of the estimators around a parameter, where parameters are one apart
 
 
@@ -64,13 +66,14 @@ def information(
         for i, (label, one) in enumerate(several.items()):
             _estimator(panel, one, shifts[i], order=i, label=label or _grid.name(one.kind))
         panel.set_yscale("log")
-        panel.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
-        panel.yaxis.set_minor_formatter(lambda y, _: f"{y:g}" if f"{y:.1e}"[0] in "1235" else "")
+        panel.set_yticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+        panel.set_yticks([], minor=True)
+        panel.set_ylim(*_ends(several.values()))
         panel.set_xticks(range(len(names)), list(_grid.symbols(names, parameters).values()))
         panel.set(xlim=(-0.5, len(names) - 0.5), ylabel="posterior sd / exact sd")
         number = next(iter(several.values())).datasets
         _grid.head(panel, "", f"median, 10 to 90 % of {number} data sets")
-        panel.legend(loc="best")
+        panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2)
     return panel
 
 
@@ -80,6 +83,12 @@ def _names(results: Sequence[Information]) -> list[str]:
     if not names or any(other != names[0] for other in names):
         raise DataError(f"expected results with the same parameters; got {names}. Draw estimators of one model.")
     return names[0]
+
+
+def _ends(results: Iterable[Information]) -> tuple[float, float]:
+    """Leave room around all lines and around 1."""
+    ends = np.concatenate([np.ravel(list(one.quantiles.values())) for one in results])
+    return float(min(ends.min(), 1 / _ROOM) / _ROOM), float(max(ends.max(), _ROOM) * _ROOM)
 
 
 def _estimator(panel: Axes, result: Information, shift: float, *, order: int, label: str) -> None:
