@@ -183,8 +183,8 @@ def _session(record: dict[str, Any]) -> str:
     )  # fmt: skip
     return (
         f"PyMC, {what}: {corrected['seconds']['wall']:.0f} s by moments and correction by the filter (Pareto k "
-        f"{corrected['pareto_k']:.2f}, efficiency {corrected['efficiency']:.0%}), {learned['seconds']['wall']:.0f} s by "
-        f"the learned likelihood, compilation included; divergences {_share(record['approximate'])} and "
+        f"{corrected['pareto_k']:.2f}, efficiency {corrected['efficiency']:.0%}), {learned['seconds']['wall']:.0f} s "
+        f"by the learned likelihood, compilation included; divergences {_share(record['approximate'])} and "
         f"{_share(learned)}; largest distance of the two means {record['largest']['distance']:.2f} sd, of a mean from "
         f"the truth {max(record['largest']['z_corrected'], record['largest']['z_learned']):.1f} sd."
     )
