@@ -14,6 +14,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,9 +110,7 @@ def _verdict(k: float, efficiency: float) -> str:
     """Say in one sentence whether the draws may be used."""
     if k <= _weights.TRUSTED:
         return f"corrected by the exact likelihood: Pareto k {k:.2f}, efficiency {efficiency:.0%}."
-    return (
-        f"NOT to be trusted: Pareto k {k:.2f}, needs <= {_weights.TRUSTED}; sample with the exact likelihood in observe."
-    )
+    return f"NOT to be trusted: Pareto k {k:.2f}, needs <= {_weights.TRUSTED}; sample the exact likelihood by NUTS."
 
 
 def _observed(model: Any, exact: Any) -> list[TensorVariable]:
@@ -187,12 +186,16 @@ def _log_ratio(model: pm.Model, rv: TensorVariable, values: Sequence[np.ndarray]
         on_unused_input="ignore", allow_input_downcast=True,
     )  # fmt: skip
 
-    def summed(first: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = [parameters(*row) for row in zip(*(one[first : first + _BLOCK] for one in values), strict=True)]
-        theta = {name: _stacked(column) for name, column in zip(exact.parameter_names, zip(*rows, strict=True))}
-        return exact.summed(x, theta), likelihood.summed(x, theta)
+    alone = Lock()  # a function of PyTensor is not to be called from two threads
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    def summed(first: int) -> tuple[np.ndarray, np.ndarray]:
+        with alone:
+            rows = [parameters(*row) for row in zip(*(one[first : first + _BLOCK] for one in values), strict=True)]
+        columns = zip(exact.parameter_names, zip(*rows, strict=True), strict=True)
+        theta = {name: _stacked(column) for name, column in columns}
+        return exact.summed(x, theta), np.where(_inside(exact, theta), likelihood.summed(x, theta), -np.inf)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(pool.map(summed, range(0, len(values[0]), _BLOCK)))
     right, own = (np.concatenate(some) for some in zip(*parts, strict=True))
     if not np.isfinite(own).all():
@@ -201,6 +204,12 @@ def _log_ratio(model: pm.Model, rv: TensorVariable, values: Sequence[np.ndarray]
             f"{likelihood.kind} likelihood of {rv.name!r}. Pass the model that was sampled."
         )
     return right - own
+
+
+def _inside(likelihood: Likelihood, theta: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Tell which draws lie in the box, at all trials."""
+    found = [(low <= theta[name]) & (theta[name] <= high) for name, (low, high) in likelihood.box.items()]
+    return np.logical_and.reduce([one.reshape(len(one), -1).all(axis=1) for one in found])
 
 
 def _stacked(values: Sequence[np.ndarray]) -> np.ndarray:
