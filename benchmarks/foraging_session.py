@@ -64,8 +64,8 @@ def arguments(text: str | None, *, out: Path) -> argparse.Namespace:
     """Parse what both benchmarks of PyMC models of visits take."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="a learned likelihood of patches; the shipped one if left out")
-    parser.add_argument("--tune", type=int, default=500)
-    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--tune", type=int, default=400)
+    parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--chains", type=int, default=2)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--seed", type=int, default=SEED)

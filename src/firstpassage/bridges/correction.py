@@ -77,15 +77,15 @@ def correct(draws: xr.DataTree, model: pm.Model, *, exact: Likelihood, seed: int
 
     Examples
     --------
-    >>> import firstpassage as fp, pymc as pm
-    >>> visits, likelihood = fp.foraging(), fp.foraging().approximate
-    >>> window = visits.likelihood(visits.prior(1, seed=3), seed=3)["window"][0, 0]
+    >>> import arviz as az, firstpassage as fp, numpy as np, pymc as pm
+    >>> foraging, visit = fp.foraging(), [[0.8, 1, 1], [1.7, 0, 1], [2.4, 0, 0]]
     >>> with pm.Model() as model:
-    ...     theta = dict(zip(likelihood.parameter_names, fp.priors(likelihood)))
-    ...     obs = fp.observe("obs", likelihood, observed=window, **theta)
-    ...     draws = pm.sample(100, chains=1, random_seed=1, progressbar=False)  # doctest: +SKIP
-    >>> fp.correct(draws, model, exact=visits.exact, seed=2).attrs["pareto_k"]  # doctest: +SKIP
-    0.0
+    ...     rest = dict(reward_bump=-0.2, failure_bump=0.3, noise_std=0.2)
+    ...     drift = pm.Uniform("drift", 0.3, 0.4)
+    ...     obs = fp.observe("obs", foraging.approximate, drift_rate=drift, observed=visit, **rest)
+    >>> draws = az.from_dict({"posterior": {"drift": np.linspace(0.3, 0.4, 100)[None]}})  # in earnest by pm.sample
+    >>> fp.correct(draws, model, exact=foraging.exact, seed=1).attrs["verdict"]
+    'corrected by the exact likelihood: Pareto k 0.00, efficiency 100%.'
     """
     seeds.check(seed)
     observed = _observed(model, exact)
