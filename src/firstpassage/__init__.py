@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from firstpassage.bridges.correction import correct
     from firstpassage.bridges.pymc import observe, priors
     from firstpassage.errors import ArtefactError, AuditWarning, DataError, DataWarning, FirstPassageError, ModelError
     from firstpassage.estimators.bundle import load, pretrained, save
@@ -36,6 +37,7 @@ _HOMES = {
     "NRE": "estimators.nre",
     "Parameter": "models.parameter",
     "Posterior": "estimators.posterior",
+    "correct": "bridges.correction",
     "ddm": "models.ddm",
     "example": "models.examples",
     "foraging": "models.foraging",
@@ -50,6 +52,7 @@ _ROOMS = ("diagnostics", "models", "pipeline", "plots")
 __all__ = [
     "ArtefactError",
     "AuditWarning",
+    "correct",
     "DataError",
     "DataWarning",
     "ddm",

@@ -38,3 +38,10 @@ def value(name: str, given: Any, *, trials: int) -> np.ndarray:
     if np.isnan(array).any():
         raise DataError(f"{name} must be a number; got NaN in {int(np.isnan(array).sum())} of {array.size} values.")
     return array
+
+
+def blocks(values: np.ndarray, *, size: int, trials: int) -> np.ndarray:
+    """Cut (draw,) or (draw, trial) values into blocks of so many draws, and repeat the last up to so many trials."""
+    if values.ndim > 1:
+        values = np.pad(values, [(0, 0), (0, trials - values.shape[1])], mode="edge")
+    return np.resize(values, (-(-len(values) // size), size, *values.shape[1:]))

@@ -64,7 +64,7 @@ class Likelihood:
         A quick approximation of the same density, from whose posterior draws are weighed by this one.
     sums : callable, optional
         ``sums(x, theta) -> (draw,)``: a quicker way to sum the log density over the trials for many parameter sets,
-        a dict of (draw,) arrays inside the box.
+        a dict of (draw,) or (draw, trial) arrays inside the box.
     precision : {"float64", "float32"}
         In which the density is computed. Sums over trials are always made in the caller's precision.
     card : mapping, optional
@@ -178,7 +178,7 @@ class Likelihood:
         ----------
         x : ndarray, shape (trial, ...)
             What `read` returns.
-        theta : mapping of str to ndarray, shape (draw,)
+        theta : mapping of str to ndarray, shape (draw,) or (draw, trial)
             Every parameter by its name, inside the box.
 
         Returns
@@ -193,7 +193,7 @@ class Likelihood:
         padded, weight = _nuts.pad(x)
         n = len(next(iter(theta.values())))
         size = _BLOCKS[n > _BLOCKS[0]]
-        rows = {name: np.resize(value, (-(-n // size), size)) for name, value in theta.items()}
+        rows = {name: _values.blocks(value, size=size, trials=len(padded)) for name, value in theta.items()}
         with jax.enable_x64():
             parts = [{name: value[i] for name, value in rows.items()} for i in range(-(-n // size))]
             blocks = [np.asarray(self._compiled_sum(padded, weight, some)) for some in parts]

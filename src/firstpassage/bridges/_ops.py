@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize, register_specialize
 from pytensor.tensor.type import TensorType
 
+from firstpassage.bridges import _lengths
 from firstpassage.bridges._program import (
     Kept,
     pack,
@@ -52,7 +54,7 @@ class _TrialOp(JAXOp):
         self.likelihood = likelihood
         self.name = f"{likelihood.kind}_{likelihood.model}"
         self._read: np.ndarray | None = None  # the trials that were checked last
-        self._trials, self._cotangent = Kept(), Kept()
+        self._trials, self._cotangent = Kept(partial(_lengths.split, likelihood)), Kept()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave the compiled functions behind: a spawned worker makes its own."""
@@ -86,8 +88,8 @@ class _TrialOp(JAXOp):
                 warnings.simplefilter("ignore", DataWarning)  # `observe` has given it
                 self._read = accept(self.likelihood, x)
 
-    def _check_tracing(self, x: Any, theta: Sequence[Any]) -> None:
-        """Check what JAX knows while it traces: the shapes, and the trials unless they are inputs."""
+    def _traced(self, x: Any, theta: Sequence[Any]) -> _lengths.Groups:
+        """Check what JAX knows while it traces: the shapes, and the trials unless they are inputs; and group them."""
         from jax import dtypes
         from jax.core import Tracer
 
@@ -96,7 +98,9 @@ class _TrialOp(JAXOp):
                 "this sampler runs in JAX, which is set to float32, and PyTensor to float64: the result "
                 'would be neither. Sample inside `with jax.enable_x64():`, or leave out backend="jax".'
             )
-        self._check(x if isinstance(x, Tracer) else np.asarray(x), theta)
+        known = not isinstance(x, Tracer)
+        self._check(np.asarray(x) if known else x, theta)
+        return _lengths.split(self.likelihood, np.asarray(x)) if known else _lengths.whole(x)
 
     def _check_numbers(self, x: Any, theta: Sequence[Any]) -> None:
         """Check before JAX is called: the process, the shapes and the trials."""
@@ -129,8 +133,7 @@ class LogDensity(_TrialOp):
 
     def perform_jax(self, *inputs: Any) -> Any:
         """Evaluate inside another JAX program."""
-        self._check_tracing(inputs[0], inputs[1:])
-        return value(self.likelihood, inputs[0], inputs[1:])
+        return value(self.likelihood, self._traced(inputs[0], inputs[1:]), inputs[1:])
 
     def pullback(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], output_gradients: Sequence[Variable]
@@ -172,8 +175,7 @@ class LogDensityWithPullback(_TrialOp):
     def perform_jax(self, *inputs: Any) -> Any:
         """Evaluate inside another JAX program."""
         x, *theta, cotangent = inputs
-        self._check_tracing(x, theta)
-        return value_and_pullback(self.likelihood, x, theta, cotangent)
+        return value_and_pullback(self.likelihood, self._traced(x, theta), theta, cotangent)
 
     def pullback(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], output_gradients: Sequence[Variable]

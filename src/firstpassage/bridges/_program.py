@@ -2,6 +2,8 @@
 
 Every NumPy array that a compiled function takes costs some 20 microseconds, as much as many a likelihood. So the
 scalar parameters travel as one vector, and what does not change (trials, cotangent) stays on the device.
+
+Trials come in `Groups`, of which sequences of like length are one each.
 """
 
 from __future__ import annotations
@@ -12,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from firstpassage.bridges._lengths import Groups
 from firstpassage.likelihood import Likelihood
 
 
-def value(likelihood: Likelihood, x: Any, theta: Sequence[Any]) -> Any:
+def value(likelihood: Likelihood, x: Groups, theta: Sequence[Any]) -> Any:
     """Evaluate the log density of every trial, in JAX.
 
     Parameters
     ----------
     likelihood : Likelihood
         Exact or learned.
-    x : jax.Array, shape (trial, ...)
+    x : Groups
         The trials.
     theta : sequence of jax.Array, shape () or (trial,)
         The parameters in the order of the likelihood.
@@ -32,10 +35,19 @@ def value(likelihood: Likelihood, x: Any, theta: Sequence[Any]) -> Any:
     jax.Array, shape (trial,)
         Nats.
     """
-    return likelihood.function(x, dict(zip(likelihood.parameter_names, theta, strict=True)))
+    import jax.numpy as jnp
+
+    named = {name: jnp.asarray(one) for name, one in zip(likelihood.parameter_names, theta, strict=True)}
+    if not x.rows:
+        return likelihood.function(x.values[0], named)
+    parts = [
+        likelihood.function(some, {name: one[rows] if one.ndim else one for name, one in named.items()})
+        for rows, some in zip(x.rows, x.values, strict=True)
+    ]
+    return jnp.concatenate(parts)[x.place]
 
 
-def value_and_pullback(likelihood: Likelihood, x: Any, theta: Sequence[Any], cotangent: Any) -> tuple[Any, ...]:
+def value_and_pullback(likelihood: Likelihood, x: Groups, theta: Sequence[Any], cotangent: Any) -> tuple[Any, ...]:
     """Evaluate the log density of every trial, and pull a cotangent back to every parameter, in JAX.
 
     Parameters
@@ -151,9 +163,16 @@ def unpack_arrays(scalar: tuple[bool, ...], scalars: np.ndarray, vectors: Sequen
 
 
 class Kept:
-    """An array on the device, which is handed over again only when it has changed."""
+    """An array on the device, which is handed over again only when it has changed.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    arranged : callable, optional
+        ``arranged(array)``: arrays that are kept instead.
+    """
+
+    def __init__(self, arranged: Callable[[np.ndarray], Any] = lambda host: host) -> None:
+        self._arranged = arranged
         self._both: tuple[np.ndarray, Any] | None = None
 
     def on_device(self, host: np.ndarray) -> Any:
@@ -166,13 +185,14 @@ class Kept:
 
         Returns
         -------
-        jax.Array
-            The same numbers.
+        jax.Array or tree of them
+            The same numbers, arranged.
         """
+        import jax
         import jax.numpy as jnp
 
         both = self._both
         if both is None or not np.array_equal(both[0], host):
             copy = np.array(host)
-            both = self._both = (copy, jnp.array(copy))
+            both = self._both = (copy, jax.tree.map(jnp.array, self._arranged(copy)))
         return both[1]

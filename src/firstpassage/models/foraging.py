@@ -183,7 +183,7 @@ def _filtered(task: Task) -> Callable[..., Any]:
 
 
 def _sums(x: np.ndarray, theta: Mapping[str, np.ndarray], *, task: Task, kind: str) -> np.ndarray:
-    """Sum the log probability over visits x (patch, 4 * site), for parameters (draw,)."""
+    """Sum the log probability over visits x (patch, 4 * site), for parameters (draw,) or (draw, patch)."""
     from firstpassage.densities import foraging_filter, foraging_moments
 
     density = foraging_filter.log_probabilities if kind == "exact" else foraging_moments.log_probabilities
@@ -191,7 +191,8 @@ def _sums(x: np.ndarray, theta: Mapping[str, np.ndarray], *, task: Task, kind: s
     there = sites[..., 3] > 0
     time, reward, stop, _ = np.moveaxis(sites[there], -1, 0)
     lengths = there.sum(axis=1)
-    rows = np.stack([theta[p.name] for p in PARAMETERS], axis=-1)[:, None]
+    columns = [value if value.ndim > 1 else value[:, None] for value in (theta[p.name] for p in PARAMETERS)]
+    rows = np.stack(np.broadcast_arrays(*columns), axis=-1)
     each = density(
         time, reward, stop, np.cumsum(lengths) - lengths, rows, threshold=task.threshold, start=task.start_evidence
     )
