@@ -33,7 +33,7 @@ def main() -> None:
     learned = fp.load(arguments.folder)
     if learned.card["audit"]["headline"] != audit["headline"]:
         sys.exit("not shipped: audit.json is not that of the bundle. Run firstpassage check.")
-    name = f"{learned.model}-{learned.kind}{'-window' if learned.card['settings'].get('unit') == 'window' else ''}"
+    name = f"{learned.model}-{bundle.method(learned)}"
     print(fp.save(learned, bundle.shelf() / name, overwrite=True))
     for suffix in (".json", ".html"):
         print(shutil.copy(arguments.folder / f"audit{suffix}", bundle.shelf() / f"{name}-audit{suffix}"))

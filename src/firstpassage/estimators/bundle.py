@@ -124,7 +124,7 @@ def pretrained(model: str, method: str) -> Any:
     model : str
         Such as ``"ddm"``.
     method : str
-        Such as ``"nre"``.
+        Such as ``"nre"``; ``"nle-window"`` is the likelihood of window statistics.
 
     Returns
     -------
@@ -152,6 +152,23 @@ def pretrained(model: str, method: str) -> Any:
     learned = load(shelf() / f"{model}-{method}")
     _say(headline(learned))
     return learned
+
+
+def method(result: Likelihood | Posterior) -> str:
+    """Name the method of an estimator, as `pretrained` and the command line take it.
+
+    Parameters
+    ----------
+    result : Likelihood or Posterior
+        What was loaded.
+
+    Returns
+    -------
+    str
+        Its kind; "nle-window" for a likelihood of window statistics.
+    """
+    unit = (result.card or {}).get("settings", {}).get("unit")
+    return f"{result.kind}-{unit}" if unit == "window" else str(result.kind)
 
 
 def headline(result: Likelihood | Posterior) -> str:

@@ -14,7 +14,7 @@ from firstpassage.models.model import Model
 if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
 
-LEARNED = ("npe", "nle", "nre")
+LEARNED = ("npe", "nle", "nle-window", "nre")
 METHODS = (*LEARNED, "exact")
 PRIORS = ("box", "reference")
 DEFAULTS = {"ddm": "nre"}  # methods where none is asked for
@@ -100,12 +100,13 @@ def _trained(model: Model, methods: Sequence[str], path: str | Path) -> dict[str
 
     found = bundle.load(path)
     wanted = [method for method in methods if method in LEARNED]
-    if found.model != model.name or found.kind not in wanted:
+    method = bundle.method(found)
+    if found.model != model.name or method not in wanted:
         raise ArtefactError(
-            f"{path} is the {found.kind} estimator of {found.model}; needed is one of {model.name} for "
-            f"{' or '.join(wanted)}. Pass another folder, or --method {found.kind}."
+            f"{path} is the {method} estimator of {found.model}; needed is one of {model.name} for "
+            f"{' or '.join(wanted)}. Pass another folder, or --method {method}."
         )
-    return {found.kind: found}
+    return {method: found}
 
 
 def _provided(model: Model, method: str) -> Likelihood | Posterior:

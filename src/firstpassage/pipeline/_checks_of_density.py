@@ -25,14 +25,18 @@ _MANY = 100  # data sets from which shares are taken as they are
 POWER = 0.9  # of that of the test with the exact likelihood
 
 
+def normalised(subject: Subject) -> bool:
+    """Tell whether there is no need to ask: a flow over statistics of a trial has mass 1 by construction."""
+    known = _recipes.MASSES.get(subject.model.name)
+    return known is not None and known.trial != subject.result.trial
+
+
 def normalisation(subject: Subject) -> list[Item]:
     """Ask whether a likelihood integrates to one, and gives each choice its probability."""
     asked = "Does the likelihood integrate to one, and give each choice its probability?"
     name, known = "normalisation", _recipes.MASSES.get(subject.model.name)
-    if known is None or known.trial != subject.result.trial:
+    if known is None:
         words = f"the mass of {subject.model.name} is not known how to integrate."
-        if known is not None:
-            words = f"a density of the statistics of a {subject.result.trial} is a flow: its mass is 1 by construction."
         return [Item(name=name, question=asked, ok=None, words=words, numbers={})]
     seed = subject.derived(name)
     theta = subject.model.prior(subject.effort.densities, seed=seed)

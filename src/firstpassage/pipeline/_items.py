@@ -204,7 +204,7 @@ def questions(subject: Subject) -> dict[str, Ask]:
     }  # fmt: skip
     for n in subject.sizes():
         asked[f"exact n={n}"] = partial(_against_exact, n=n)
-    if subject.result.kind == "nle":
+    if subject.result.kind == "nle" and not _checks_of_density.normalised(subject):
         asked["normalisation"] = _checks_of_density.normalisation
     if subject.amortized:
         asked["correction"] = _checks_of_density.correction

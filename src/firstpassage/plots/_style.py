@@ -17,12 +17,16 @@ COLOURS = {
     "nle": "#D55E00",
     "npe": "#009E73",
     "approximate": "#CC79A7",
+    "nle-window": "#E69F00",
 }
-NAMES = {"exact": "exact", "nre": "NRE", "nle": "NLE", "npe": "NPE", "approximate": "approximate"}
+NAMES = {
+    "exact": "exact", "nre": "NRE", "nle": "NLE", "npe": "NPE", "approximate": "approximate",
+    "nle-window": "NLE of statistics",
+}  # fmt: skip
 OBSERVED = "#8C8C8C"  # data: outlines
 OBSERVED_FILL = "#E8E8E8"
 TRUTH = "#000000"  # the parameter that made simulated data: a solid black line
-_OTHERS = ("#E69F00", "#56B4E9", "#8C564B")
+_OTHERS = ("#F0E442", "#56B4E9", "#8C564B")
 
 _SHEET = resources.files("firstpassage.plots") / "firstpassage.mplstyle"
 
