@@ -114,3 +114,34 @@ def test_an_estimator_whose_card_failed_warns(tmp_path):
     fp.save(dataclasses.replace(learned, card={**learned.card, "audit": audit}), tmp_path / "bad")
     with pytest.warns(fp.AuditWarning, match="FAILED sbc"):
         fp.load(tmp_path / "bad")
+
+
+MICE = ("npe", "nle", "nle-window", "nre")
+
+
+def _of_mice(method):
+    return json.loads((bundle.shelf() / f"foraging-{method}-audit.json").read_text())
+
+
+@pytest.mark.filterwarnings("ignore:foraging npe")
+@pytest.mark.parametrize("method", MICE)
+def test_those_of_foraging_are_small_and_carry_whole_audits(method):
+    learned = fp.pretrained("foraging", method)
+    folder = bundle.shelf() / f"foraging-{method}"
+    assert sum(p.stat().st_size for p in folder.iterdir()) < 1_500_000
+    audit = _of_mice(method)
+    assert learned.card["audit"]["headline"] == audit["headline"] and not audit["fast"]
+    assert {item["state"] for item in audit["items"].values()} <= {"passed", "failed"}
+    assert bundle.method(learned) == method
+
+
+@pytest.mark.parametrize(
+    ("method", "shift", "ratio", "c2st"),
+    [("npe", 0.15, (0.95, 1.1), 0.60), ("nle", 0.15, (0.93, 1.07), 0.58), ("nre", 0.15, (0.93, 1.07), 0.58)],
+)
+def test_those_of_foraging_are_as_close_to_the_exact_posterior_as_was_asked(method, shift, ratio, c2st):
+    item = _of_mice(method)["items"]["exact n=1"]["numbers"]
+    assert len(item["trials"]) == 40
+    assert item["learned"]["shift_mean"] <= shift
+    assert ratio[0] <= item["learned"]["sd_ratio_mean"] <= ratio[1]
+    assert item["learned"]["c2st_mean"] <= c2st
