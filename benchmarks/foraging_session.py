@@ -84,6 +84,7 @@ def compared(
     report: dict[str, Any] = {"approximate": summary(draws, truth) | {"seconds": sampling}}
     weights = {name: corrected.attrs[name] for name in ("pareto_k", "efficiency", "verdict")}
     report["corrected"] = summary(corrected, truth) | weights | {"seconds": added(sampling, correcting)}
+    print(json.dumps(report), flush=True)
     draws, seconds = timed(lambda: sample(make(learned), options))
     report["learned"] = summary(draws, truth) | {"seconds": seconds}
     first, second = report["corrected"], report["learned"]
