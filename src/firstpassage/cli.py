@@ -129,7 +129,7 @@ def fit(
     into: Into,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="npe, nle, nle-window, nre, exact; again for several.  [default: nre; foraging: nle]"),
+        typer.Option(help="npe, nle, nle-window, nre, exact; again for several.  [default: nre; foraging: exact]"),
     ] = None,
     columns: Annotated[str, typer.Option(metavar="A=X,B=Y", help="What the file calls the model's columns.")] = "",
     rt: Annotated[str | None, typer.Option(help="Column of response times in seconds.  [default: rt]")] = None,

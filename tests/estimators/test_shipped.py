@@ -123,7 +123,7 @@ def _of_mice(method):
     return json.loads((bundle.shelf() / f"foraging-{method}-audit.json").read_text())
 
 
-@pytest.mark.filterwarnings("ignore:foraging npe")
+@pytest.mark.filterwarnings("ignore:foraging")
 @pytest.mark.parametrize("method", MICE)
 def test_those_of_foraging_are_small_and_carry_whole_audits(method):
     learned = fp.pretrained("foraging", method)

@@ -79,7 +79,7 @@ def test_every_parameter_of_every_model_has_a_meaning():
 @pytest.mark.parametrize(
     ("model", "shipped", "estimator", "method"),
     [
-        ("ddm", ("nre",), None, "nre"), ("ddm", (), "runs/mine", "nre"), ("foraging", ("nle",), None, "nle"),
+        ("ddm", ("nre",), None, "nre"), ("ddm", (), "runs/mine", "nre"), ("foraging", ("nle",), None, "exact"),
         ("foraging", ("npe", "nle-window"), None, "exact"), ("foraging", (), "runs/mine", "nle"),
         ("moons", (), None, "exact"),
     ],

@@ -14,8 +14,8 @@ from firstpassage.models.model import Model
 if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
 
-LEARNED = ("npe", "nle", "nle-window", "nre")
-METHODS = (*LEARNED, "exact")
+LEARNED = ("npe", "nle", "nre")
+METHODS = (*LEARNED, "exact", "nle-window")  # the last one of window statistics
 PRIORS = ("box", "reference")
 DEFAULTS = {"ddm": "nre"}  # methods where none is asked for
 MEANINGS = {
@@ -44,18 +44,14 @@ def default_method(model: str, *, estimator: str | None = None) -> str:
     model : str
         Name of the model.
     estimator : str, optional
-        A trained bundle, for which the choice is made as if one was shipped.
+        A trained bundle, that of a likelihood.
 
     Returns
     -------
     str
-        ``"nre"`` for ddm; otherwise ``"nle"``, or ``"exact"`` where none is shipped.
+        ``"nre"`` for ddm; otherwise ``"exact"``, or ``"nle"`` for a trained bundle.
     """
-    from firstpassage.estimators import bundle
-
-    method = DEFAULTS.get(model, "nle")
-    shipped = model in DEFAULTS or (model, method) in bundle.list_shipped()
-    return method if shipped or estimator is not None else "exact"
+    return DEFAULTS.get(model, "exact" if estimator is None else "nle")
 
 
 def find(
@@ -99,7 +95,7 @@ def _trained(model: Model, methods: Sequence[str], path: str | Path) -> dict[str
     from firstpassage.estimators import bundle
 
     found = bundle.load(path)
-    wanted = [method for method in methods if method in LEARNED]
+    wanted = [method for method in methods if method != "exact"]
     method = bundle.method(found)
     if found.model != model.name or method not in wanted:
         raise ArtefactError(
