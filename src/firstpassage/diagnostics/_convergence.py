@@ -101,6 +101,8 @@ class Independent:
         Share of the draws within 1 % of an edge of the box, by parameter; empty without a box.
     source : str
         What proposed them.
+    target : str
+        By which likelihood they were weighed.
 
     References
     ----------
@@ -118,6 +120,7 @@ class Independent:
     efficiency: float | None
     edge: Mapping[str, float]
     source: str = "the network"
+    target: str = "exact"
 
     @property
     def ok(self) -> bool:
@@ -129,9 +132,8 @@ class Independent:
         """Say in one sentence what the draws are, and whether a correction can be trusted."""
         text = f"{self.draws} independent draws from {self.source}"
         if self.pareto_k is not None:
-            text += (
-                f", corrected by the exact likelihood: Pareto k {self.pareto_k:.2f}, efficiency {self.efficiency:.0%}"
-            )
+            text += f", corrected by the {self.target} likelihood: Pareto k {self.pareto_k:.2f}"
+            text += f", efficiency {self.efficiency:.0%}"
         failures = self._failures()
         if failures:
             text = f"NOT to be trusted: {'; '.join(failures)} ({text})"
@@ -179,6 +181,7 @@ def independent(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
     """
     values = _draws.scalars(draws)
     number = next(iter(values.values())).size
+    sampled = draws.attrs.get("sampler") == "importance"
     known = {name: float(draws.attrs[name]) for name in ("pareto_k", "efficiency") if name in draws.attrs}
     return Independent(
         draws=number,
@@ -186,7 +189,8 @@ def independent(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
         pareto_k=known.get("pareto_k"),
         efficiency=known.get("efficiency"),
         edge=_edges(values, box),
-        source="an approximation" if draws.attrs.get("sampler") == "importance" else "the network",
+        source="an approximation" if sampled else "the network",
+        target="learned" if sampled and draws.attrs.get("kind") in ("nle", "nre") else "exact",
     )
 
 
