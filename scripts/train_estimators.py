@@ -77,13 +77,13 @@ RECIPES = {
             unit="patch",
             widths=(64, 64),
             memory=32,
-            batch=256,
+            batch=16,
             epoch_pairs=32_768,
             validation=8192,
             average=0.9995,
             patience=None,
         ),
-        budget=1_000_000,  # windows of 100 sites, each of them fresh
+        budget=3_000_000,  # windows of 100 sites, each of them fresh
     ),
     "foraging-nre": Recipe(
         make=lambda: fp.NRE(

@@ -145,7 +145,7 @@ class Sequences:
 
     def _group(self, purpose: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Simulate one group of trials, and cut the sequences out."""
-        theta = self.model.prior(_GROUP, seed=seeds.derive(self.seed, f"prior: {purpose}"))
+        theta = self.decisions.emphasis(self.model.prior(_GROUP, seed=seeds.derive(self.seed, f"prior: {purpose}")))
         data = self.model.likelihood(theta, trials=1, seed=seeds.derive(self.seed, f"data: {purpose}"))
         steps, decision, begins = self.decisions.of_simulation(data)
         n = decision.shape[1]

@@ -95,7 +95,7 @@ def estimator(decisions: Decisions, model: Model, *, shape: _hazard.Shape, seed:
     """Build the estimator with weights drawn from the seed, and its feed of simulated sequences."""
 
     def feed(n: int, purpose: str) -> dict[str, np.ndarray]:
-        theta = model.prior(n, seed=seeds.derive(seed, f"prior: {purpose}"))
+        theta = decisions.emphasis(model.prior(n, seed=seeds.derive(seed, f"prior: {purpose}")))
         data = model.likelihood(theta, trials=1, seed=seeds.derive(seed, f"data: {purpose}"))
         steps, decision, begins = decisions.of_simulation(data)
         conditions = np.asarray(decisions.conditions(theta), np.float32)

@@ -1,6 +1,6 @@
 """Summarise a trial that is a sequence of decisions: a perceptron for each, with what led to it, pooled over all.
 
-Every step brings all that is known before its decision, and so does, beside it, the step before in the same sequence;
+Every step brings all that is known before its decision, and so do, beside it, the steps before in the same sequence;
 what lies further back acts through these. Sequences, such as visits to patches, are exchangeable given the parameters,
 hence average and largest over the steps keep what can be known.
 
@@ -22,6 +22,8 @@ from firstpassage.estimators._moments import Encode
 from firstpassage.models import plain
 from firstpassage.models.model import Model
 
+_BACK = 3  # steps before that are put beside each
+
 
 def encoder(model: Model) -> Encode:
     """Make the function that takes single trials (dataset, 1, column) apart: (dataset, step, feature + 2), float32."""
@@ -40,18 +42,23 @@ def encoder(model: Model) -> Encode:
 
 def inputs(size: int) -> int:
     """Count what the perceptron of a step is given, for so many features with decision and beginning."""
-    return 2 * size - 2
+    return (_BACK + 1) * (size - 2) + 2
 
 
 def summaries(arrays: Mapping[str, Any], x: Any, *, activation: str) -> Any:
     """Give the learned summaries (dataset, summary) of standardised steps (dataset, step, feature + 2)."""
-    hidden = _forward.outputs(arrays, "summary/trial", with_last(x), activation=activation)
+    hidden = _forward.outputs(arrays, "summary/trial", with_those_before(x), activation=activation)
     h = _forward.ACTIVATIONS[activation](hidden)
     pooled = jnp.concatenate([h.mean(-2), h.max(-2)], axis=-1)
     return _forward.outputs(arrays, "summary", pooled, activation=activation)
 
 
-def with_last(x: Any) -> Any:
-    """Put beside each step (..., step, feature + 2) the features of the one before, 0 where a sequence begins."""
-    before = jnp.concatenate([jnp.zeros_like(x[..., :1, :-2]), x[..., :-1, :-2]], axis=-2)
-    return jnp.concatenate([jnp.where(x[..., -1:] > 0, 0.0, before), x], axis=-1)
+def with_those_before(x: Any) -> Any:
+    """Put before each step (..., step, feature + 2) the features of those before, 0 beyond where a sequence begins."""
+    begins, kept = x[..., -1:] > 0, [x]
+    before = x[..., :-2]
+    for _ in range(_BACK):
+        before = jnp.concatenate([jnp.zeros_like(before[..., :1, :]), before[..., :-1, :]], axis=-2)
+        before = jnp.where(begins, 0.0, before)
+        kept.append(before)
+    return jnp.concatenate(kept[::-1], axis=-1)

@@ -39,7 +39,7 @@ PARAMETERS = (
 )
 
 _LONGEST = 100  # sites of a simulated visit, as many as a window has; few last longer
-_SOFT = 0.02  # added to the noise, for the logarithm
+_SHARP, _SOFT = 0.005, 0.02  # added to the noise, for its logarithm and for its inverse
 
 
 def foraging(*, bounds: Mapping[str, tuple[float, float]] | None = None, **task: Any) -> Model:
@@ -80,7 +80,11 @@ def foraging(*, bounds: Mapping[str, tuple[float, float]] | None = None, **task:
         exact=exact(parameters, task=chosen),
         schema=_windows(chosen),
         decisions=Decisions(
-            schema=_visits(chosen), of_simulation=_steps_of_windows, of_trial=_steps_of_visits, conditions=_conditions
+            schema=_visits(chosen),
+            of_simulation=_steps_of_windows,
+            of_trial=_steps_of_visits,
+            conditions=_conditions,
+            emphasis=partial(_emphasis, bounds=parameters[-1].bounds),
         ),
         statistics=Statistics(names=INDEPENDENT, of_trials=partial(_independent, sites=chosen.sites)),
         summary=partial(_summary, sites=chosen.sites),
@@ -265,7 +269,14 @@ def _conditions(theta: Mapping[str, Any]) -> Any:
 
     noise = theta["noise_std"]
     own = [theta[p.name] for p in PARAMETERS]
-    return jnp.stack([*own, jnp.log(noise + _SOFT), 1 / (noise + _SOFT)], axis=-1)
+    return jnp.stack([*own, jnp.log(noise + _SHARP), 1 / (noise + _SOFT)], axis=-1)
+
+
+def _emphasis(theta: Mapping[str, np.ndarray], *, bounds: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Square the noise's place between its bounds: near none, decisions change within short distances."""
+    low, high = bounds
+    place = (np.asarray(theta["noise_std"]) - low) / (high - low)
+    return {**theta, "noise_std": low + (high - low) * place**2}
 
 
 def _summary(x: np.ndarray, *, sites: int) -> np.ndarray:

@@ -114,12 +114,16 @@ class Decisions:
         feature), and (trial, step) each; absent steps come last.
     conditions : callable
         ``conditions(theta) -> (..., feature)``: coordinates of the parameters, of NumPy or JAX.
+    emphasis : callable
+        ``emphasis(theta) -> theta``: moves draws of the prior to where likelihoods are hard to learn, which may be
+        trained under any distribution of the parameters. Unless given, nothing is moved.
     """
 
     schema: Schema
     of_simulation: Callable[[Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]]
     of_trial: Callable[[Any], tuple[Any, Any, Any]]
     conditions: Callable[[Mapping[str, Any]], Any]
+    emphasis: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] = dict
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
