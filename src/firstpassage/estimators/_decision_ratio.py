@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _forward
+from firstpassage.estimators import _forward, _steps
 from firstpassage.models.records import Decisions
 
 Arrays = Mapping[str, Any]
@@ -46,13 +46,8 @@ def initial(shape: Shape, *, parameters: int, steps: int, rng: np.random.Generat
 
 
 def seen(steps: Any, begins: Any) -> jax.Array:
-    """Put beside each step (..., step, feature) those before it in the same sequence, 0 where there is none."""
-    found, last = [steps], steps
-    for _ in range(_BEFORE):
-        before = jnp.concatenate([jnp.zeros_like(last[..., :1, :]), last[..., :-1, :]], axis=-2)
-        last = jnp.where(begins[..., None] > 0, 0.0, before)
-        found.append(last)
-    return jnp.concatenate(found, axis=-1)
+    """Put what a logit sees together: each step (..., step, feature), and those before it in the same sequence."""
+    return _steps.history(steps, begins, back=_BEFORE)
 
 
 def pair(arrays: Arrays, shape: Shape, conditions: Any, history: Any, decision: Any) -> jax.Array:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -47,18 +48,18 @@ def inputs(size: int) -> int:
 
 def summaries(arrays: Mapping[str, Any], x: Any, *, activation: str) -> Any:
     """Give the learned summaries (dataset, summary) of standardised steps (dataset, step, feature + 2)."""
-    hidden = _forward.outputs(arrays, "summary/trial", with_those_before(x), activation=activation)
+    known = jnp.concatenate([history(x[..., :-2], x[..., -1], back=_BACK), x[..., -2:]], axis=-1)
+    hidden = _forward.outputs(arrays, "summary/trial", known, activation=activation)
     h = _forward.ACTIVATIONS[activation](hidden)
     pooled = jnp.concatenate([h.mean(-2), h.max(-2)], axis=-1)
     return _forward.outputs(arrays, "summary", pooled, activation=activation)
 
 
-def with_those_before(x: Any) -> Any:
-    """Put before each step (..., step, feature + 2) the features of those before, 0 beyond where a sequence begins."""
-    begins, kept = x[..., -1:] > 0, [x]
-    before = x[..., :-2]
-    for _ in range(_BACK):
-        before = jnp.concatenate([jnp.zeros_like(before[..., :1, :]), before[..., :-1, :]], axis=-2)
-        before = jnp.where(begins, 0.0, before)
-        kept.append(before)
-    return jnp.concatenate(kept[::-1], axis=-1)
+def history(steps: Any, begins: Any, *, back: int) -> jax.Array:
+    """Put beside each step (..., step, feature) those before it in the same sequence, 0 where there is none."""
+    found, last = [steps], steps
+    for _ in range(back):
+        before = jnp.concatenate([jnp.zeros_like(last[..., :1, :]), last[..., :-1, :]], axis=-2)
+        last = jnp.where(begins[..., None] > 0, 0.0, before)
+        found.append(last)
+    return jnp.concatenate(found, axis=-1)
