@@ -31,6 +31,7 @@ SHARED = ("reward_bump", "failure_bump", "noise_std")
 OUT = Path(__file__).parent / "results" / "foraging_session.json"
 # The low-rank mass matrix follows the correlations of drift and bumps: six times the ESS of the diagonal one.
 NUTS = {"adaptation": "low_rank", "target_accept": 0.9}
+_MORE = 3  # times the draws, where weights will take some away
 MODEL = fp.foraging()
 
 
@@ -77,31 +78,54 @@ def compared(
     make: Callable[[fp.Likelihood], pm.Model], truth: Mapping[str, Any], *, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Fit by the corrected and by the learned likelihood."""
-    learned = fp.load(options.bundle) if options.bundle else fp.pretrained("foraging", "nle")
+    report = corrected(make, truth, options=options)
+    report["learned"] = fitted(make(learned(options)), truth, options=options)
+    return report | between(report, "corrected", "learned")
+
+
+def corrected(
+    make: Callable[[fp.Likelihood], pm.Model], truth: Mapping[str, Any], *, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Fit by the moment-matched likelihood, and weigh its draws by the filter."""
     model = make(MODEL.approximate)
-    draws, sampling = timed(lambda: sample(model, options))
-    corrected, correcting = timed(lambda: fp.correct(draws, model, exact=MODEL.exact, seed=options.seed))
-    report: dict[str, Any] = {"approximate": summary(draws, truth) | {"seconds": sampling}}
-    weights = {name: corrected.attrs[name] for name in ("pareto_k", "efficiency", "verdict")}
-    report["corrected"] = summary(corrected, truth) | weights | {"seconds": added(sampling, correcting)}
+    draws, sampling = timed(lambda: sample(model, options, draws=_MORE * options.draws))
+    weighed, correcting = timed(lambda: fp.correct(draws, model, exact=MODEL.exact, seed=options.seed))
+    weights = {name: weighed.attrs[name] for name in ("pareto_k", "efficiency", "verdict")}
+    report = {
+        "approximate": summary(draws, truth) | {"seconds": sampling},
+        "corrected": summary(weighed, truth) | weights | {"seconds": added(sampling, correcting)},
+    }
     print(json.dumps(report), flush=True)
-    draws, seconds = timed(lambda: sample(make(learned), options))
-    report["learned"] = summary(draws, truth) | {"seconds": seconds}
-    first, second = report["corrected"], report["learned"]
-    report["distance"] = distances(first, second)
-    report["largest"] = {
-        "distance": max(report["distance"].values()), "z_corrected": largest(first["z"]),
-        "z_learned": largest(second["z"]),
-    }  # fmt: skip
     return report
 
 
-def sample(model: pm.Model, options: argparse.Namespace) -> Any:
+def fitted(model: pm.Model, truth: Mapping[str, Any], *, options: argparse.Namespace) -> dict[str, Any]:
+    """Sample a model as it is."""
+    draws, seconds = timed(lambda: sample(model, options))
+    report = summary(draws, truth) | {"seconds": seconds}
+    print(json.dumps(report), flush=True)
+    return report
+
+
+def learned(options: argparse.Namespace) -> fp.Likelihood:
+    """Load a learned likelihood of patches."""
+    return fp.load(options.bundle) if options.bundle else fp.pretrained("foraging", "nle")
+
+
+def between(report: Mapping[str, Any], first: str, second: str) -> dict[str, Any]:
+    """Compare two fits with each other, and find the largest distances from each other and from the truth."""
+    found = distances(report[first], report[second])
+    far = {f"z_{name}": largest(report[name]["z"]) for name in (first, second)}
+    return {"distance": found, "largest": {"distance": max(found.values()), **far}}
+
+
+def sample(model: pm.Model, options: argparse.Namespace, *, draws: int | None = None) -> Any:
     """Sample by nutpie."""
     with model:
         return pm.sample(
-            options.draws, tune=options.tune, chains=options.chains, cores=options.cores, random_seed=options.seed,
-            nuts_sampler="nutpie", nuts=NUTS, progressbar=False, quiet=True, compute_convergence_checks=False,
+            draws or options.draws, tune=options.tune, chains=options.chains, cores=options.cores,
+            random_seed=options.seed, nuts_sampler="nutpie", nuts=NUTS, progressbar=False, quiet=True,
+            compute_convergence_checks=False,
         )  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def information() -> Iterator[Path]:
         found[name] = diagnostics.information(estimator, model.exact, data, seed=SEED, known=known)
     caption = (
         f"Posterior over exact standard deviation: median and 10 to 90 % of n = {WINDOWS} windows of 100 sites from "
-        f"the prior; seed {SEED}. Statistics lose information, the raw windows do not."
+        f"the prior; seed {SEED}. Statistics lose information; 1 would lose none."
     )
     numbers = {name: one.numbers() for name, one in found.items()}
     panel = plots.information(found, parameters=model.parameters)

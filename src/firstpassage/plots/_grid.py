@@ -87,9 +87,9 @@ def labels(names: Iterable[str], parameters: Sequence[Parameter] | None) -> dict
 
 
 def symbols(names: Iterable[str], parameters: Sequence[Parameter] | None) -> dict[str, str]:
-    """Give every name its symbol; names that are no parameter stay."""
+    """Give every name its symbol, and every parameter within one; other words stay."""
     known = {p.name: p.symbol or p.name for p in parameters or ()}
-    return {name: known.get(name, name) for name in names}
+    return {name: " ".join(known.get(word, word) for word in name.split(" ")) for name in names}
 
 
 def name(method: str) -> str:
