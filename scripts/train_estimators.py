@@ -51,7 +51,7 @@ RECIPES = {
             batch=32,
             epoch_pairs=65_536,
             validation=8192,
-            learning_rate=1e-3,
+            learning_rate=4e-4,
             average=0.9995,
             patience=None,
         ),
