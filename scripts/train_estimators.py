@@ -91,14 +91,14 @@ RECIPES = {
             unit="patch",
             widths=(64, 64),
             evidence_widths=(32, 32),
-            batch=32,
+            batch=16,
             epoch_pairs=16_384,
             validation=4096,
             learning_rate=1e-3,
             average=0.9995,
             patience=None,
         ),
-        budget=600_000,  # packs of 100 sites with 18 visits on average, each of them fresh
+        budget=1_000_000,  # packs of 100 sites with 18 visits on average, each of them fresh
     ),
     "foraging-nle-window": Recipe(
         make=lambda: fp.NLE(
