@@ -23,7 +23,7 @@ _USUAL: dict[str, Any] = {
     "flow": "mdn", "widths": (32, 32, 32), "layers": 3, "batch": 1024, "epoch_pairs": 131_072, "validation": 16_384,
 }  # fmt: skip
 _OF_STATISTICS: dict[str, Any] = {"flow": "maf", "widths": (128, 128), "layers": 8}  # as published for foraging
-_OF_DECISIONS: dict[str, Any] = {"widths": (64, 64), "batch": 256, "epoch_pairs": 32_768, "validation": 8192}
+_OF_DECISIONS: dict[str, Any] = {"widths": (64, 64), "batch": 16, "epoch_pairs": 32_768, "validation": 8192}
 _FEW = 20  # so few distinct integers are categories
 
 
@@ -65,7 +65,7 @@ class NLE:
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
     batch, epoch_pairs, validation : int, optional
-        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for decisions 256,
+        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for decisions 16,
         32,768 and 8,192 windows.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.

@@ -24,7 +24,7 @@ _USUAL: dict[str, Any] = {
     "widths": (32, 32, 32), "evidence_widths": (16, 16), "batch": 1024, "epoch_pairs": 131_072, "validation": 16_384,
 }  # fmt: skip
 _OF_DECISIONS: dict[str, Any] = {
-    "widths": (64, 64), "evidence_widths": (32, 32), "batch": 32, "epoch_pairs": 16_384, "validation": 4096,
+    "widths": (64, 64), "evidence_widths": (32, 32), "batch": 16, "epoch_pairs": 16_384, "validation": 4096,
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ class NRE:
     products : int
         Products of linear forms of parameters and steps that the network of decisions is given.
     batch, epoch_pairs, validation : int, optional
-        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for decisions 32,
+        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for decisions 16,
         16,384 and 4,096 packs of visits.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
