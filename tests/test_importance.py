@@ -69,7 +69,8 @@ def test_an_approximation_that_is_far_off_is_left_behind():
 
 
 def test_weights_that_cannot_be_trusted_give_way_to_nuts(monkeypatch):
-    monkeypatch.setattr(_importance, "_STUBBORN", 4)
+    monkeypatch.setattr(_importance, "_STUBBORN", 1)
+    monkeypatch.setattr(_importance, "_DEFENSE", 0.01)
     forced = FAR.sample(DATA, draws=500, chains=1, seed=1, method="importance")
     assert forced.attrs["pareto_k"] > 0.7
     free = FAR.sample(DATA, draws=500, tune=300, chains=1, seed=1)
