@@ -104,14 +104,14 @@ RECIPES = {
         make=lambda: fp.NLE(
             fp.foraging(),
             unit="window",
-            batch=256,
+            batch=64,
             epoch_pairs=65_536,
             validation=8192,
             learning_rate=1e-3,
-            decay=(0.999, 5000),
-            patience=5,
+            average=0.9995,
+            patience=None,
         ),
-        budget=2_000_000,  # windows of 100 sites, each of them fresh; as in the published set-up
+        budget=1_507_328,  # windows of 100 sites, each of them fresh
     ),
 }
 
