@@ -146,7 +146,7 @@ def speed() -> list[str]:
         )
     written = {
         "foraging_simulator": _foraging, "foraging_likelihood": _moments, "foraging_session": _session,
-        "foraging_hierarchy": _hierarchy, "break_even": _break_even, "npe_summaries": _summaries,
+        "foraging_hierarchy": _session, "break_even": _break_even, "npe_summaries": _summaries,
     }  # fmt: skip
     for name, write in written.items():
         record = _stored(name)
@@ -178,27 +178,15 @@ def _moments(record: dict[str, Any]) -> str:
 def _session(record: dict[str, Any]) -> str:
     """Tell what a PyMC model of visits costs, corrected and learned."""
     design, corrected, learned = record["design"], record["corrected"], record["learned"]
+    what = f"{design['patches']:,} patches with an odour regression" if "patches" in design else (
+        f"a hierarchy of {design['mice']} mice with {design['patches_each']} patches each"
+    )  # fmt: skip
     return (
-        f"PyMC, {design['patches']:,} patches with an odour regression: {corrected['seconds']['wall']:.0f} s by "
-        f"moments and correction by the filter (Pareto k {corrected['pareto_k']:.2f}, efficiency "
-        f"{corrected['efficiency']:.0%}), {learned['seconds']['wall']:.0f} s by the learned likelihood, compilation "
-        f"included; divergences {_share(record['approximate'])} and {_share(learned)}; largest distance of the two "
-        f"means {record['largest']['distance']:.2f} sd, of a mean from the truth "
-        f"{max(record['largest']['z_corrected'], record['largest']['z_learned']):.1f} sd."
-    )
-
-
-def _hierarchy(record: dict[str, Any]) -> str:
-    """Tell what a hierarchical PyMC model of visits costs, exact and learned."""
-    design, corrected, largest = record["design"], record["corrected"], record["largest"]
-    exact, learned = record["exact"], record["learned"]
-    return (
-        f"PyMC, a hierarchy of {design['mice']} mice with {design['patches_each']} patches each: "
-        f"{exact['seconds']['wall']:.0f} s by the exact filter, {learned['seconds']['wall']:.0f} s by the learned "
-        f"likelihood, compilation included; divergences {_share(exact)} and {_share(learned)}; largest distance of the "
-        f"two means {largest['distance']:.2f} sd, of a mean from the truth "
-        f"{max(largest['z_exact'], largest['z_learned']):.1f} sd. Moments with weights: Pareto k "
-        f"{corrected['pareto_k']:.2f}, efficiency {corrected['efficiency']:.0%} (to be trusted up to k = .7)."
+        f"PyMC, {what}: {corrected['seconds']['wall']:.0f} s by moments and correction by the filter (Pareto k "
+        f"{corrected['pareto_k']:.2f}, efficiency {corrected['efficiency']:.0%}), {learned['seconds']['wall']:.0f} s "
+        f"by the learned likelihood, compilation included; divergences {_share(record['approximate'])} and "
+        f"{_share(learned)}; largest distance of the two means {record['largest']['distance']:.2f} sd, of a mean from "
+        f"the truth {max(record['largest']['z_corrected'], record['largest']['z_learned']):.1f} sd."
     )
 
 
