@@ -164,9 +164,9 @@ def _refined(
     target: Target, z: np.ndarray, weight: np.ndarray, *, draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Fit Student t to the exact posterior itself, in rounds: points, log posterior, weights, Pareto k."""
-    size = z.shape[1]
-    parts: list[tuple[int, _Student | _Uniform]] = [(math.ceil(_DEFENSE * draws), _Uniform(size=size))]
-    parts.append((draws, _fitted(z, weight)))
+    each = max(draws, _ROUND)
+    parts: list[tuple[int, _Student | _Uniform]] = [(math.ceil(_DEFENSE * each), _Uniform(size=z.shape[1]))]
+    parts.append((each, _fitted(z, weight)))
     points = np.concatenate([proposal.draw(n, rng) for n, proposal in parts])
     exact = target(points)
     for done in range(1, _STUBBORN + 1):
@@ -174,8 +174,8 @@ def _refined(
         enough = _weights.effective(weight) >= draws or done >= _REFINED
         if done == _STUBBORN or (k <= _weights.TRUSTED and enough):
             break
-        parts.append((draws, _fitted(points, weight)))
-        more = parts[-1][1].draw(draws, rng)
+        parts.append((each, _fitted(points, weight)))
+        more = parts[-1][1].draw(each, rng)
         points, exact = np.concatenate([points, more]), np.concatenate([exact, target(more)])
     return points, exact, weight, k
 
