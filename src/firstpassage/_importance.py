@@ -37,7 +37,8 @@ _WIDER = 1.15  # of its covariance than that of the draws
 _MORE = 6  # draws of the Student t for each draw of the approximate posterior
 _FEW = 0.25  # share of the draws that must be effective
 _REFINED = 12  # rounds of fitting a Student t to the exact posterior, for enough effective draws
-_STUBBORN = 40  # and where the weights cannot be trusted before; NUTS would take far longer
+_STUBBORN = 16  # and where the weights cannot be trusted before; NUTS would take far longer
+_FEWEST = 512  # draws of such a round
 _DEFENSE = 0.5  # draws of the uniform prior beside these, as a share of a round's
 _MOST = 6  # times so many, where the Student t fits badly
 _EDGE = 40.0  # a logistic function is constant in float64 beyond
@@ -164,7 +165,7 @@ def _refined(
     target: Target, z: np.ndarray, weight: np.ndarray, *, draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Fit Student t to the exact posterior itself, in rounds: points, log posterior, weights, Pareto k."""
-    each = max(draws, _ROUND)
+    each = max(draws, _FEWEST)
     parts: list[tuple[int, _Student | _Uniform]] = [(math.ceil(_DEFENSE * each), _Uniform(size=z.shape[1]))]
     parts.append((each, _fitted(z, weight)))
     points = np.concatenate([proposal.draw(n, rng) for n, proposal in parts])
