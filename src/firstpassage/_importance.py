@@ -2,14 +2,11 @@
 
 A Student t on the real line is fitted to the approximate posterior in rounds (adaptive importance sampling); its draws,
 resampled to the approximate posterior, are weighed by exact over approximate likelihood, smoothed, and resampled. Where
-these weights cannot be trusted or leave few draws, Student t are fitted to the exact posterior itself, round by round;
-the draws of all rounds, and some of the uniform prior, count by the mixture of what they were drawn from.
+these weights cannot be trusted or leave few draws, the Student t is fitted to the exact posterior itself.
 
 References
 ----------
 Cappe, Guillin, Marin and Robert (2004), Population Monte Carlo, JCGS 13: adaptation in rounds.
-Cornuet, Marin, Mira and Robert (2012), Adaptive multiple importance sampling, SJS 39: all rounds count, by mixture.
-Hesterberg (1995), Weighted average importance sampling and defensive mixture distributions, Technometrics 37.
 Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampling, JMLR 25.
 """
 
@@ -36,10 +33,9 @@ _FREEDOM = 5.0  # degrees of freedom of the Student t
 _WIDER = 1.15  # of its covariance than that of the draws
 _MORE = 6  # draws of the Student t for each draw of the approximate posterior
 _FEW = 0.25  # share of the draws that must be effective
-_REFINED = 12  # rounds of fitting a Student t to the exact posterior, for enough effective draws
-_STUBBORN = 16  # and where the weights cannot be trusted before; NUTS would take far longer
-_FEWEST = 512  # draws of such a round
-_DEFENSE = 0.5  # draws of the uniform prior beside these, as a share of a round's
+_BROAD = 4  # draws of the Student t for each draw, where it is fitted to the exact posterior
+_REFINED = 4  # rounds of that, for enough effective draws
+_STUBBORN = 12  # and where the weights cannot be trusted before; NUTS would take far longer
 _MOST = 6  # times so many, where the Student t fits badly
 _EDGE = 40.0  # a logistic function is constant in float64 beyond
 
@@ -98,21 +94,6 @@ class _Student:
         return constant - (_FREEDOM + p) / 2 * np.log1p((white**2).sum(axis=0) / _FREEDOM)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Uniform:
-    """The uniform distribution on the box, on the real line."""
-
-    size: int
-
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw points (n, parameter)."""
-        return rng.logistic(size=(n, self.size))
-
-    def log_density(self, z: np.ndarray) -> np.ndarray:
-        """Evaluate the log density."""
-        return np.asarray(-(np.logaddexp(0, z) + np.logaddexp(0, -z)).sum(axis=1))
-
-
 def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], draws: int, seed: int) -> Corrected:
     """Draw from the exact posterior of the trials `x`, by way of the approximate one.
 
@@ -164,28 +145,15 @@ def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], dr
 def _refined(
     target: Target, z: np.ndarray, weight: np.ndarray, *, draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Fit Student t to the exact posterior itself, in rounds: points, log posterior, weights, Pareto k."""
-    each = max(draws, _FEWEST)
-    parts: list[tuple[int, _Student | _Uniform]] = [(math.ceil(_DEFENSE * each), _Uniform(size=z.shape[1]))]
-    parts.append((each, _fitted(z, weight)))
-    points = np.concatenate([proposal.draw(n, rng) for n, proposal in parts])
-    exact = target(points)
+    """Fit the Student t to the exact posterior itself, in rounds: points, log posterior, weights, Pareto k."""
     for done in range(1, _STUBBORN + 1):
-        weight, k = _weights.smoothed(exact - _mixed(points, parts))
-        enough = _weights.effective(weight) >= draws or done >= _REFINED
-        if done == _STUBBORN or (k <= _weights.TRUSTED and enough):
+        proposal = _fitted(z, weight)
+        z = proposal.draw(_BROAD * draws, rng)
+        exact = target(z)
+        weight, k = _weights.smoothed(exact - proposal.log_density(z))
+        if k <= _weights.TRUSTED and (_weights.effective(weight) >= draws or done >= _REFINED):
             break
-        parts.append((each, _fitted(points, weight)))
-        more = parts[-1][1].draw(each, rng)
-        points, exact = np.concatenate([points, more]), np.concatenate([exact, target(more)])
-    return points, exact, weight, k
-
-
-def _mixed(z: np.ndarray, parts: list[tuple[int, _Student | _Uniform]]) -> np.ndarray:
-    """Evaluate the log density of a mixture by numbers of draws."""
-    total = sum(n for n, _ in parts)
-    each = [math.log(n / total) + proposal.log_density(z) for n, proposal in parts]
-    return np.asarray(np.logaddexp.reduce(each, axis=0))
+    return z, exact, weight, k
 
 
 def approximation(likelihood: Likelihood) -> Likelihood:
@@ -206,7 +174,7 @@ def _target(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...], box:
 
     def target(z: np.ndarray) -> np.ndarray:
         theta = dict(zip(names, on_box(z, box).T, strict=True))
-        total = likelihood.summed(x, theta) + _Uniform(size=len(names)).log_density(z)
+        total = likelihood.summed(x, theta) - (np.logaddexp(0, z) + np.logaddexp(0, -z)).sum(axis=1)
         for name, prior in zip(names, priors, strict=True):
             total = total + (0.0 if prior is None else np.asarray(prior.log_prob(theta[name])))
         return np.where(np.isnan(total), -np.inf, total)
@@ -236,9 +204,8 @@ def _approximate(target: Target, *, draws: int, size: int, rng: np.random.Genera
 
 def _adapt(target: Target, *, size: int, rng: np.random.Generator) -> _Student:
     """Fit the Student t in rounds, to weights tempered as much as each round needs."""
-    first = _Uniform(size=size)
-    z = first.draw(4 * _ROUND, rng)
-    log_density = first.log_density(z)
+    z = rng.logistic(size=(4 * _ROUND, size))
+    log_density = (-z - 2 * np.log1p(np.exp(-z))).sum(axis=1)
     for _ in range(_ROUNDS):
         log_weight = target(z) - log_density
         if not np.isfinite(log_weight).any():
