@@ -47,15 +47,15 @@ RECIPES = {
     "foraging-npe": Recipe(
         make=lambda: fp.NPE(
             fp.foraging(),
-            passes=1,
-            batch=32,
+            passes=3,
+            batch=128,
             epoch_pairs=65_536,
             validation=8192,
-            learning_rate=4e-4,
+            learning_rate=1e-3,
             average=0.9995,
             patience=None,
         ),
-        budget=14_000_000,  # windows of 100 sites, each of them fresh
+        budget=7_000_000,  # windows of 100 sites, each used in three passes
     ),
     "foraging-npe-statistics": Recipe(  # not shipped: what the 37 statistics lose
         make=lambda: fp.NPE(

@@ -1,6 +1,6 @@
 """Summarise a trial that is a sequence of decisions: a perceptron for each, with what led to it, pooled over all.
 
-Every step brings all that is known before its decision, and so do, beside it, the steps before in the same sequence;
+Every step brings all that is known before its decision, and so does, beside it, the step before in the same sequence;
 what lies further back acts through these. Sequences, such as visits to patches, are exchangeable given the parameters,
 hence average and largest over the steps keep what can be known.
 
@@ -23,8 +23,6 @@ from firstpassage.estimators._moments import Encode
 from firstpassage.models import plain
 from firstpassage.models.model import Model
 
-_BACK = 3  # steps before that are put beside each
-
 
 def encoder(model: Model) -> Encode:
     """Make the function that takes single trials (dataset, 1, column) apart: (dataset, step, feature + 2), float32."""
@@ -43,12 +41,14 @@ def encoder(model: Model) -> Encode:
 
 def inputs(size: int) -> int:
     """Count what the perceptron of a step is given, for so many features with decision and beginning."""
-    return (_BACK + 1) * (size - 2) + 2
+    return 2 * size - 2
 
 
 def summaries(arrays: Mapping[str, Any], x: Any, *, activation: str) -> Any:
     """Give the learned summaries (dataset, summary) of standardised steps (dataset, step, feature + 2)."""
-    known = jnp.concatenate([history(x[..., :-2], x[..., -1], back=_BACK), x[..., -2:]], axis=-1)
+    steps = x[..., :-2]
+    before = history(steps, x[..., -1], back=1)[..., steps.shape[-1] :]
+    known = jnp.concatenate([before, x], axis=-1)
     hidden = _forward.outputs(arrays, "summary/trial", known, activation=activation)
     h = _forward.ACTIVATIONS[activation](hidden)
     pooled = jnp.concatenate([h.mean(-2), h.max(-2)], axis=-1)

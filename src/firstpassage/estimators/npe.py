@@ -59,7 +59,7 @@ class NPE:
     passes : int
         How often each simulated set is used, in successive epochs and another order: simulating costs more than a step.
     batch : int, optional
-        Sets per step; None is 512, for decisions 32.
+        Sets per step; None is 512, for decisions 128.
     epoch_pairs, validation : int
         Sets per epoch, and for the validation loss.
     learning_rate : float
@@ -119,7 +119,7 @@ class NPE:
         if self.summary is None:
             sequence = self.model.decisions is not None and self.trials == (1, 1)
             object.__setattr__(self, "summary", "decisions" if sequence else "moments")
-        _run.fill(self, {"batch": 32 if self.summary == "decisions" else 512})
+        _run.fill(self, {"batch": 128 if self.summary == "decisions" else 512})
         for name in ("layers", "summaries", "bins", "components", "passes"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
