@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from firstpassage.likelihood import Likelihood
 
-Split = Callable[[np.ndarray], Sequence[np.ndarray]]
+Split = Callable[[np.ndarray], Sequence[tuple[np.ndarray, np.ndarray]]]
 _BLOCKS = (256, 2048)  # pairs at once, few and many: arrays of the larger one just fit the cache
 
 
@@ -27,12 +27,12 @@ def sums(
     ----------
     x : ndarray, shape (trial, ...)
         As the likelihood's `read` returns it.
-    theta : mapping of str to ndarray, shape (draw,)
+    theta : mapping of str to ndarray, shape (draw,) or (draw, trial)
         Every parameter by its name.
     likelihood : Likelihood
         What is summed.
     split : callable, optional
-        ``split(x)``: the trials in groups of one length each; all in one if None.
+        ``split(x)``: which trials form a group of one length, and these, for each; all in one if None.
 
     Returns
     -------
@@ -41,8 +41,9 @@ def sums(
     """
     draws = len(next(iter(theta.values())))
     total = np.zeros(draws)
-    for group in [x] if split is None else split(x):
-        total += _each(group, theta, draws, likelihood).sum(axis=1)
+    for rows, group in [(np.arange(len(x)), x)] if split is None else split(x):
+        own = {name: value[:, rows] if value.ndim > 1 else value for name, value in theta.items()}
+        total += _each(group, own, draws, likelihood).sum(axis=1)
     return total
 
 
@@ -54,9 +55,12 @@ def _each(x: np.ndarray, theta: Mapping[str, np.ndarray], draws: int, likelihood
     size = _BLOCKS[number > _BLOCKS[0]]
     draw, trial = np.divmod(np.resize(np.arange(number), -(-number // size) * size), len(x))
     program = likelihood.compiled
+
+    def block(first: int) -> np.ndarray:
+        row, column = draw[first : first + size], trial[first : first + size]
+        own = {name: value[row, column] if value.ndim > 1 else value[row] for name, value in theta.items()}
+        return np.asarray(program(x[column], own))
+
     with jax.enable_x64():
-        blocks = [
-            np.asarray(program(x[trial[i : i + size]], {name: v[draw[i : i + size]] for name, v in theta.items()}))
-            for i in range(0, len(draw), size)
-        ]
+        blocks = [block(first) for first in range(0, len(draw), size)]
     return np.concatenate(blocks, dtype=np.float64)[:number].reshape(draws, len(x))

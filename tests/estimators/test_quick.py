@@ -42,10 +42,10 @@ def visits():
 
 
 def test_visits_are_split_by_their_length_and_none_is_lost(visits):
-    groups = patches.split(visits)
+    rows, groups = zip(*patches.split(visits), strict=True)
     widths = [group.shape[1] // 4 for group in groups]
     assert len(groups) > 1 and sorted(set(widths)) == widths
-    assert sum(map(len, groups)) == len(visits)
+    assert sorted(np.concatenate(rows)) == list(range(len(visits)))
     assert sum(patches.unpack(group)[..., 3].sum() for group in groups) == 90
 
 
@@ -55,6 +55,12 @@ def test_sums_by_pairs_are_those_of_the_trials(visits):
     assert _pairs.sums(visits, THETA, likelihood=PLAIN) == pytest.approx(whole, rel=1e-9)
     many = {name: np.resize(value, 500) for name, value in THETA.items()}
     assert QUICK.summed(visits, many) == pytest.approx(np.resize(whole, 500), rel=1e-9)
+
+
+def test_sums_by_pairs_take_one_value_for_each_visit(visits):
+    each = {**THETA, "drift_rate": np.random.default_rng(3).uniform(0, 1, (7, len(visits)))}
+    whole = [PLAIN.log_prob(visits, **{k: v[i] for k, v in each.items()}).sum() for i in range(7)]
+    assert QUICK.summed(visits, each) == pytest.approx(whole, rel=1e-9)
 
 
 def test_visits_are_proposed_by_the_approximation_and_windows_by_the_density_itself():

@@ -93,7 +93,9 @@ class MeanEstimates:
 class DrawnEstimates:
     """Estimate by the mean of draws of a likelihood; a replicate's estimate is a scoring step away.
 
-    The scores are those of the quick approximation that the likelihood has: they only say what the estimate explains.
+    The draws are weighed ones whatever their weights are like: where few are effective the estimate is a rough one, as
+    good a place for replicates as any near it, and NUTS would take minutes. The scores are those of the quick
+    approximation that the likelihood has: they only say what the estimate explains.
     """
 
     likelihood: Likelihood
@@ -101,7 +103,8 @@ class DrawnEstimates:
 
     def of(self, x: Sequence[np.ndarray], *, seed: int) -> np.ndarray:
         """Compute the posterior mean of every data set: (dataset, parameter)."""
-        tree = self.likelihood.sample(list(x), draws=_DRAWS, chains=1, seed=seed, prior=self.prior)
+        quick: dict[str, Any] = {"draws": _DRAWS, "chains": 1, "method": "importance"}
+        tree = self.likelihood.sample(list(x), seed=seed, prior=self.prior, **quick)
         drawn = tree["posterior"].dataset
         return np.stack([np.asarray(drawn[n].mean(("chain", "draw"))) for n in self.likelihood.parameter_names], axis=1)
 

@@ -185,7 +185,7 @@ def unpack(x: Any) -> Any:
     return x.reshape(*x.shape[:-1], -1, len(COLUMNS))
 
 
-def split(x: np.ndarray) -> list[np.ndarray]:
+def split(x: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Group visits by their number of sites.
 
     Parameters
@@ -195,12 +195,13 @@ def split(x: np.ndarray) -> list[np.ndarray]:
 
     Returns
     -------
-    list of ndarray, shape (patch, 4 * site)
-        Visits that are padded to the same one of the usual lengths.
+    list of (ndarray, ndarray), shapes (n,) and (n, 4 * site)
+        Which visits are padded to the same one of the usual lengths, and these.
     """
     count = unpack(x)[..., 3].sum(axis=1)
     width = np.minimum(np.array([*LENGTHS, np.inf])[np.searchsorted(LENGTHS, count)], x.shape[1] / len(COLUMNS))
-    return [x[width == w, : len(COLUMNS) * int(w)] for w in np.unique(width)]
+    groups = [(np.flatnonzero(width == w), len(COLUMNS) * int(w)) for w in np.unique(width)]
+    return [(rows, x[rows, :size]) for rows, size in groups]
 
 
 def filled(x: np.ndarray) -> np.ndarray:

@@ -28,7 +28,8 @@ class Schema:
     given : callable, optional
         ``given(x)`` undoes `read`, where the exact likelihood reads the same data in another way.
     split : callable, optional
-        ``split(x)``: the trials in groups of one length each, where `read` pads them to the longest one.
+        ``split(x)``: the trials in groups of one length each, where `read` pads them to the longest one; for each
+        group which trials, and these.
     """
 
     trial: str
@@ -39,7 +40,7 @@ class Schema:
     table: Callable[[Any], Any] | None = None
     simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
     given: Callable[[np.ndarray], Any] | None = None
-    split: Callable[[np.ndarray], list[np.ndarray]] | None = None
+    split: Callable[[np.ndarray], list[tuple[np.ndarray, np.ndarray]]] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
