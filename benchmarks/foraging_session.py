@@ -78,22 +78,22 @@ def compared(
     make: Callable[[fp.Likelihood], pm.Model], truth: Mapping[str, Any], *, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Fit by the corrected and by the learned likelihood."""
-    report = corrected(make, truth, options=options)
+    report = corrected(make(MODEL.approximate), truth, options=options)
     report["learned"] = fitted(make(learned(options)), truth, options=options)
     return report | between(report, "corrected", "learned")
 
 
 def corrected(
-    make: Callable[[fp.Likelihood], pm.Model], truth: Mapping[str, Any], *, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Fit by the moment-matched likelihood, and weigh its draws by the filter."""
-    model = make(MODEL.approximate)
-    draws, sampling = timed(lambda: sample(model, options, draws=_MORE * options.draws))
+    model: pm.Model, truth: Mapping[str, Any], *, options: argparse.Namespace, more: int = _MORE,
+    names: tuple[str, str] = ("approximate", "corrected"),
+) -> dict[str, Any]:  # fmt: skip
+    """Fit by the moment-matched or a learned likelihood, and weigh its draws by the filter."""
+    draws, sampling = timed(lambda: sample(model, options, draws=more * options.draws))
     weighed, correcting = timed(lambda: fp.correct(draws, model, exact=MODEL.exact, seed=options.seed))
-    weights = {name: weighed.attrs[name] for name in ("pareto_k", "efficiency", "verdict")}
+    weights = {name: weighed.attrs[name] for name in ("pareto_k", "efficiency", "effective", "verdict")}
     report = {
-        "approximate": summary(draws, truth) | {"seconds": sampling},
-        "corrected": summary(weighed, truth) | weights | {"seconds": added(sampling, correcting)},
+        names[0]: summary(draws, truth) | {"seconds": sampling},
+        names[1]: summary(weighed, truth) | weights | {"seconds": added(sampling, correcting)},
     }
     print(json.dumps(report), flush=True)
     return report
