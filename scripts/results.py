@@ -146,7 +146,7 @@ def speed() -> list[str]:
         )
     written = {
         "foraging_simulator": _foraging, "foraging_likelihood": _moments, "foraging_session": _session,
-        "foraging_hierarchy": _session, "break_even": _break_even, "npe_summaries": _summaries,
+        "foraging_hierarchy": _hierarchy, "break_even": _break_even, "npe_summaries": _summaries,
     }  # fmt: skip
     for name, write in written.items():
         record = _stored(name)
@@ -178,15 +178,37 @@ def _moments(record: dict[str, Any]) -> str:
 def _session(record: dict[str, Any]) -> str:
     """Tell what a PyMC model of visits costs, corrected and learned."""
     design, corrected, learned = record["design"], record["corrected"], record["learned"]
-    what = f"{design['patches']:,} patches with an odour regression" if "patches" in design else (
-        f"a hierarchy of {design['mice']} mice with {design['patches_each']} patches each"
-    )  # fmt: skip
     return (
-        f"PyMC, {what}: {corrected['seconds']['wall']:.0f} s by moments and correction by the filter (Pareto k "
-        f"{corrected['pareto_k']:.2f}, efficiency {corrected['efficiency']:.0%}), {learned['seconds']['wall']:.0f} s "
-        f"by the learned likelihood, compilation included; divergences {_share(record['approximate'])} and "
-        f"{_share(learned)}; largest distance of the two means {record['largest']['distance']:.2f} sd, of a mean from "
-        f"the truth {max(record['largest']['z_corrected'], record['largest']['z_learned']):.1f} sd."
+        f"PyMC, {design['patches']:,} patches with an odour regression: {corrected['seconds']['wall']:.0f} s by "
+        f"moments and correction by the filter (Pareto k {corrected['pareto_k']:.2f}, efficiency "
+        f"{corrected['efficiency']:.0%}), {learned['seconds']['wall']:.0f} s by the learned likelihood, compilation "
+        f"included; divergences {_share(record['approximate'])} and {_share(learned)}; largest distance of the two "
+        f"means {record['largest']['distance']:.2f} sd, of a mean from the truth "
+        f"{max(record['largest']['z_corrected'], record['largest']['z_learned']):.1f} sd."
+    )
+
+
+def _hierarchy(record: dict[str, Any]) -> str:
+    """Tell what a hierarchical PyMC model of mice costs: exact by two ways, and learned."""
+    design, far = record["design"], record["largest"]
+    moments, learned, both = record["corrected"], record["learned"], record["learned_corrected"]
+    return (
+        f"PyMC, a hierarchy of {design['mice']} mice with {design['patches_each']} patches each: "
+        f"{moments['seconds']['cpu'] / 60:.0f} CPU minutes by moments and correction by the filter "
+        f"({_weighed(moments)}), {learned['seconds']['cpu'] / 60:.0f} by the learned likelihood (R-hat "
+        f"{learned['max_rhat']:.3f}, smallest ESS {learned['min_bulk_ess']:.0f}), "
+        f"{both['seconds']['cpu'] / 60:.0f} if that is corrected, too ({_weighed(both)}); divergences "
+        f"{_share(record['approximate'])} and {_share(learned)}. Largest distance of a mean from that of the first: "
+        f"learned {far['distance_learned']:.2f} sd, corrected {far['distance_learned_corrected']:.2f} sd; from what "
+        f"the mice are, {far['z_corrected']:.1f}, {far['z_learned']:.1f} and {far['z_learned_corrected']:.1f} sd."
+    )
+
+
+def _weighed(found: dict[str, Any]) -> str:
+    """Say what weights left of the draws."""
+    return (
+        f"Pareto k {found['pareto_k']:.2f}, efficiency {found['efficiency']:.0%}, smallest ESS "
+        f"{found['min_bulk_ess']:.0f}, R-hat {found['max_rhat']:.3f}"
     )
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import firstpassage as fp
-from firstpassage.diagnostics import _sites, misspecification, ppc
+from firstpassage import _sampling, _weights
+from firstpassage.diagnostics import _estimates, _sites, misspecification, ppc
 from firstpassage.errors import DataError
 from firstpassage.models import patches
 from firstpassage.pipeline import _foraging_recipes
@@ -78,6 +79,14 @@ def test_a_test_of_the_model_takes_decisions():
     assert len(found.replicated["shape"]) == 50
     with pytest.raises(DataError):
         misspecification(EXACT, windows(1)[0][:, :2], seed=1)
+
+
+def test_estimates_do_not_wait_for_nuts_where_weights_cannot_be_trusted(monkeypatch):
+    monkeypatch.setattr(_weights, "TRUSTED", -1.0)
+    monkeypatch.setattr(_sampling, "_by_nuts", None)
+    found = _estimates.estimates(EXACT, None).of([EXACT.read(windows(1)[0])], seed=1)[0]
+    low, high = np.array(list(EXACT.box.values())).T
+    assert ((found > low) & (found < high)).all()
 
 
 @pytest.mark.slow
