@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -77,6 +78,22 @@ class Recording:
         _require(self.refractory < self.samples, "tref", self.tref, f"shorter than T={self.T:g} ms")
         if self.stimulus is not None:
             object.__setattr__(self, "stimulus", _stimulus(self.stimulus, self.samples))
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Recording:
+        """Make a recording of the settings of a model, which may hold others as well.
+
+        Parameters
+        ----------
+        settings : mapping
+            Such as ``fp.lif().settings``.
+
+        Returns
+        -------
+        Recording
+            Of those that belong to it.
+        """
+        return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
 
     @property
     def samples(self) -> int:

@@ -26,6 +26,7 @@ from firstpassage.models import _counters
 from firstpassage.models.lif_recording import Recording
 
 PARAMETERS = ("V_th", "tau_m", "g_L", "V_reset", "V_init", "E_L")
+COLUMNS = ("voltage", "spikes")
 
 _BATCH = 256  # traces of one call: their state stays in the first-level cache
 
@@ -49,7 +50,8 @@ def draw(
     Returns
     -------
     dict of str to ndarray, shape (n, trials, sample), float32
-        ``"voltage"`` in mV, with observation noise, and ``"spikes"``, 0 or 1.
+        ``"voltage"`` in mV, with observation noise, and ``"spikes"``, 0 or 1; where a stimulus is given, also the
+        ``"stimulus"`` of each trace in pA.
 
     Raises
     ------
@@ -64,18 +66,37 @@ def draw(
     """
     table = _table(theta)
     words = rng.integers(2**32, size=2, dtype=np.uint32)
-    shape = (table.shape[1], trials, recording.samples)
-    made = {name: np.empty(shape, dtype=np.float32) for name in ("voltage", "spikes")}
-    number = np.arange(shape[0] * trials, dtype=np.uint32).reshape(shape[:2])
-    walk, currents = _walk(recording), recording.currents.astype(np.float32)
-    for condition in range(min(recording.conditions, trials)):
-        own = slice(condition, None, recording.conditions)
-        traces = number[:, own]
-        rows = np.repeat(table, traces.shape[1], axis=1)
-        voltage, spikes = _in_batches(walk, rows, traces.ravel(), currents[condition], words)
-        made["voltage"][:, own] = voltage.reshape(*traces.shape, -1)
-        made["spikes"][:, own] = spikes.reshape(*traces.shape, -1)
+    condition = np.tile(np.arange(trials) % recording.conditions, table.shape[1])
+    found = _simulate(np.repeat(table, trials, axis=1), condition, words, recording)
+    made = {name: value.reshape(-1, trials, recording.samples) for name, value in zip(COLUMNS, found, strict=True)}
+    if recording.stimulus is not None:
+        made["stimulus"] = recording.currents[condition].astype(np.float32).reshape(made["voltage"].shape)
     return made
+
+
+def rows(theta: Mapping[str, np.ndarray], rng: np.random.Generator, *, recording: Recording) -> np.ndarray:
+    """Simulate one trace for each parameter set, as a row of the data that the likelihood reads.
+
+    Parameters
+    ----------
+    theta : mapping of str to ndarray, shape (n,)
+        As for `draw`.
+    rng : numpy.random.Generator
+        Source of randomness, advanced by two 32-bit numbers.
+    recording : Recording
+        Duration, time step, current, noise. The rows take the stimulus conditions in turn.
+
+    Returns
+    -------
+    ndarray, shape (n, column), float64
+        voltage, spikes, and the stimulus where there is one.
+    """
+    table = _table(theta)
+    words = rng.integers(2**32, size=2, dtype=np.uint32)
+    condition = np.arange(table.shape[1]) % recording.conditions
+    found = _simulate(table, condition, words, recording)
+    given = () if recording.stimulus is None else (recording.currents[condition],)
+    return np.concatenate([*found, *given], axis=1, dtype=np.float64)
 
 
 def trace(
@@ -149,18 +170,20 @@ def _table(theta: Mapping[str, ArrayLike], dtype: Any = np.float32) -> np.ndarra
     return table.astype(dtype)
 
 
-def _in_batches(
-    walk: Callable[..., Any], table: np.ndarray, number: np.ndarray, current: np.ndarray, words: np.ndarray
+def _simulate(
+    table: np.ndarray, condition: np.ndarray, words: np.ndarray, recording: Recording
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate the columns of a table (6, n), a batch at a time; the last one is filled up with its first columns."""
-    n = table.shape[1]
-    voltage, spikes = np.empty((2, n, len(current)), dtype=np.float32)
-    for first in range(0, n, _BATCH):
-        rows = min(_BATCH, n - first)
-        filled = first + np.resize(np.arange(rows), _BATCH)
-        found = walk(table[:, filled], number[filled], current, words)
-        for into, part in zip((voltage, spikes), found, strict=True):
-            into[first : first + rows] = np.asarray(part)[:rows]
+    """Simulate the columns of a table (6, n) under their conditions: voltage and spikes, (n, sample) each."""
+    number, walk = np.arange(table.shape[1], dtype=np.uint32), _walk(recording)
+    voltage, spikes = (np.empty((len(number), recording.samples), dtype=np.float32) for _ in COLUMNS)
+    for which, current in enumerate(recording.currents.astype(np.float32)):
+        own = number if recording.conditions == 1 else number[condition == which]
+        for first in range(0, len(own), _BATCH):
+            some = own[first : first + _BATCH]
+            filled = np.resize(some, _BATCH)
+            found = walk(table[:, filled], filled, current, words)
+            for into, part in zip((voltage, spikes), found, strict=True):
+                into[some] = np.asarray(part)[: len(some)]
     return voltage, spikes
 
 
