@@ -35,7 +35,7 @@ class NPE:
         Supplies parameters and sets of trials. Never a density.
     trials : int or (int, int), optional
         Numbers of trials of the sets to train for: one, or the ends of a range. None is 20 to 1,000; or 1 where a
-        trial is a sequence of decisions, such as a window of sites.
+        trial is a sequence of decisions, such as a window of sites, or holds long series, such as a trace.
     summary : {"moments", "decisions", "deepset", "bayesflow"}, optional
         Where those numbers come from: fixed statistics, fastest on a CPU, which may lose information; for one trial
         that is a sequence of decisions, averages and maxima of a small perceptron for each decision with what led to
@@ -195,13 +195,16 @@ class NPE:
         (AmortizedPosterior, callable)
             BayesFlow's estimator with weights drawn from the seed, and its feed.
         """
-        from firstpassage.estimators import _sets
+        from firstpassage.estimators import _latent, _sets
 
-        trials, batch = _range(self.trials), self.settings()["batch"]
+        trials, batch, space = _range(self.trials), self.settings()["batch"], _latent.space(self.model)
         encode = _sets.encoder(self.model, trials=trials, summary=str(self.summary))
-        source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed, batch=batch)
+        source = _sets.source(
+            self.model, simulations, space=space, trials=trials, encode=encode, seed=seed, batch=batch
+        )
         _, features = source.draw(4096, purpose="features")
         estimator = self._estimator(features, seed)
+        estimator.scaling |= space.arrays()
         scaling = estimator.scaling["features/set"]
 
         def feed(n: int, purpose: str) -> dict[str, Any]:
@@ -259,8 +262,9 @@ def _check_summary(method: NPE) -> None:
 
 
 def _usual(model: Model) -> tuple[int, int]:
-    """Choose numbers of trials: one where a trial is itself a long sequence."""
-    return (20, 1000) if model.decisions is None else (1, 1)
+    """Choose numbers of trials: one where a trial is itself a long sequence, or long series."""
+    series = model.schema is not None and model.schema.series > 0
+    return (1, 1) if series or model.decisions is not None else (20, 1000)
 
 
 def _range(trials: Any) -> tuple[int, int]:

@@ -29,6 +29,9 @@ class Schema:
         ``given(x)`` undoes `read`, where the exact likelihood reads the same data in another way.
     split : callable, optional
         ``split(x)``: the trials in groups of one length each, where `read` pads them to the longest one.
+    series : int
+        How many long series a trial holds, one after the other and of one length, such as 2 for voltage and spikes; 0
+        where a trial is none. One such trial is a data set, unless more are asked for.
     """
 
     trial: str
@@ -40,6 +43,7 @@ class Schema:
     simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
     given: Callable[[np.ndarray], Any] | None = None
     split: Callable[[np.ndarray], list[np.ndarray]] | None = None
+    series: int = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
