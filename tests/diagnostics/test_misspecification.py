@@ -93,6 +93,7 @@ class Means:
 
     kind, model, columns, parameter_names = "npe", "shift", ("x",), ("m",)
     parameters = (fp.Parameter("m", bounds=(-3.0, 3.0)),)
+    joint = None
 
     def read(self, data):
         return np.asarray(data, dtype=float).reshape(-1, 1)

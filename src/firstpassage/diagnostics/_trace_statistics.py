@@ -5,9 +5,25 @@ Arrays are (set, trace, sample): a set is all traces of one cell, observed or si
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from firstpassage.models import lif_traces
+
+TRIAL = "trace"  # what a trial is
+NAMES = (
+    "mean voltage", "sd of voltage", "lowest voltage", "sd of steps", "spikes", "first spike", "mean interval",
+    "CV of intervals",
+)  # fmt: skip
+COLUMNS = 5  # of a stretch
+_STRETCH, _LONG = 5, 250  # samples
 SPIKES, FIRST, INTERVAL, VARIATION = "spikes", "first spike (ms)", "mean interval (ms)", "CV of intervals"
+
+
+def known(columns: Sequence[str]) -> bool:
+    """Tell by the columns whether data are voltage traces."""
+    return tuple(columns) == lif_traces.COLUMNS
 
 
 def of_spikes(spikes: np.ndarray, *, dt: float) -> dict[str, np.ndarray]:
@@ -56,16 +72,28 @@ def distances(a: np.ndarray, b: np.ndarray, *, dt: float, timescale: float) -> n
     return total / a.shape[1]
 
 
-def usual(x: np.ndarray) -> dict[str, float]:
-    """Describe traces x (trace, sample + sample) of voltage and spikes: mean, sd and extremes of the voltage, spikes.
+def describe(x: np.ndarray) -> dict[str, float]:
+    """Describe traces x (trace, sample + sample) of voltage and spikes by `NAMES`; times are in samples, or NaN."""
+    voltage, spikes = np.split(x, 2, axis=1)
+    of_voltage = voltage.mean(), voltage.std(), voltage.min(), np.diff(voltage, axis=1).std()
+    found = [*of_voltage, *(value[0] for value in of_spikes(spikes[None], dt=1.0).values())]
+    return dict(zip(NAMES, map(float, found), strict=True))
 
-    Times are in samples; what does not exist is NaN.
+
+def stretches(x: np.ndarray) -> np.ndarray:
+    """Cut traces x (trace, sample + sample) into stretches of a few samples: (trace, stretch, column).
+
+    Of each: mean of the voltage, its sd around a straight line, its slope, the change of the mean to the next stretch,
+    and the time since the last spike, up to a longest one.
     """
     voltage, spikes = np.split(x, 2, axis=1)
-    of_voltage = {
-        "mean voltage": voltage.mean(), "sd of voltage": voltage.std(), "lowest voltage": voltage.min(),
-        "sd of steps": np.diff(voltage, axis=1).std(),
-    }  # fmt: skip
-    renamed = {SPIKES: "spikes", FIRST: "first spike", INTERVAL: "mean interval", VARIATION: VARIATION}
-    found = of_spikes(spikes[None], dt=1.0)
-    return {k: float(v) for k, v in of_voltage.items()} | {renamed[k]: float(v[0]) for k, v in found.items()}
+    number = voltage.shape[1] // _STRETCH
+    cut = voltage[:, : number * _STRETCH].reshape(len(x), number, _STRETCH)
+    mean, place = cut.mean(axis=2), np.arange(_STRETCH) - (_STRETCH - 1) / 2
+    slope = cut @ place / (place @ place)
+    around = (cut - mean[..., None] - slope[..., None] * place).std(axis=2)
+    change = np.diff(mean, axis=1, append=mean[:, -1:])
+    at = np.where(spikes > 0, np.arange(spikes.shape[1]), -_LONG)
+    since = np.minimum(np.arange(spikes.shape[1]) - np.maximum.accumulate(at, axis=1), _LONG)
+    last = since[:, : number * _STRETCH].reshape(len(x), number, _STRETCH)[..., -1]
+    return np.stack([mean, around, slope, change, last], axis=-1)

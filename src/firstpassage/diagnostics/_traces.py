@@ -249,7 +249,7 @@ def traces(
     scoring rules, prediction, and estimation, JASA 102, section 4.3: the energy score, here of filtered trains.
     """
     schema = plain.schema(model)
-    if schema.trial != "trace":
+    if schema.trial != _trace_statistics.TRIAL:
         raise ModelError(f"traces need a model of traces, such as fp.lif(); got {model.name}, of a {schema.trial}.")
     if not timescale > 0:
         raise ModelError(f"timescale must be positive milliseconds; got {timescale!r}. The usual one is 10.")
@@ -286,9 +286,25 @@ def _chosen(model: Model, draws: xr.DataTree, *, seed: int, replicates: int) -> 
 def _simulated(
     model: Model, theta: Mapping[str, np.ndarray], x: np.ndarray, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate as many traces as x has for each parameter set: voltage and spikes, (set, trace, sample) each."""
-    made = model.likelihood(theta, trials=len(x), seed=seed)
-    return made["voltage"], made["spikes"]
+    """Simulate traces under the stimuli of x for each parameter set: voltage and spikes, (set, trace, sample) each."""
+    places = _places(model, x)
+    made = model.likelihood(theta, trials=int(places.max()) + 1, seed=seed)
+    return made["voltage"][:, places], made["spikes"][:, places]
+
+
+def _places(model: Model, x: np.ndarray) -> np.ndarray:
+    """Choose for each trace of x a simulated one with the same stimulus: simulated ones take all stimuli in turn."""
+    stimuli = model.settings.get("stimulus")
+    if stimuli is None:
+        return np.arange(len(x))
+    given = np.asarray(stimuli, dtype=np.float64)
+    own = x[:, -given.shape[1] :]
+    same = np.isclose(own[:, None], given).all(axis=2)
+    if not same.any(axis=1).all():
+        raise DataError("every trace must have a stimulus of the model, to be simulated again; name its condition.")
+    condition = same.argmax(axis=1)
+    before = np.array([int((condition[:i] == one).sum()) for i, one in enumerate(condition)])
+    return condition + len(given) * before
 
 
 def _predicted(
