@@ -265,7 +265,7 @@ def traces(
     same: dict[str, Any] = {"dt": dt, "timescale": float(timescale)}
     return Traces(
         time=np.arange(samples) * dt, voltage=seen[0], spikes=seen[1], timescale=float(timescale),
-        posterior=_predicted(seen, ours, threshold=float(np.median(chosen["V_th"])), **same),
+        posterior=_predicted(seen, ours, threshold=float(np.median(_draws.scalars(draws)["V_th"])), **same),
         prior=_predicted(seen, theirs, threshold=float(np.median(prior["V_th"])), **same),
         replicates=int(replicates), seed=seeds.check(seed),
     )  # fmt: skip
