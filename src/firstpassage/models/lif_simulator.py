@@ -28,7 +28,9 @@ from firstpassage.models.lif_recording import Recording
 PARAMETERS = ("V_th", "tau_m", "g_L", "V_reset", "V_init", "E_L")
 COLUMNS = ("voltage", "spikes")
 
-_BATCH = 256  # traces of one call: their state stays in the first-level cache
+# Traces of one call: their state stays in the first-level cache. No power of 2, so that the samples of a trace, put
+# side by side at the end, do not compete for the same few places of the cache.
+_BATCH = 272
 
 
 def draw(
@@ -139,7 +141,7 @@ def trace(
         raise ModelError(f"current and noise must have shape {wanted}; got {given[0].shape} and {given[1].shape}.")
     with jax.enable_x64():
         voltage, spikes = _given(recording)(table, *given)
-    return np.asarray(voltage), np.asarray(spikes)
+    return np.asarray(voltage), np.asarray(spikes, dtype=np.float64)
 
 
 class _State(NamedTuple):
@@ -177,13 +179,14 @@ def _simulate(
     number, walk = np.arange(table.shape[1], dtype=np.uint32), _walk(recording)
     voltage, spikes = (np.empty((len(number), recording.samples), dtype=np.float32) for _ in COLUMNS)
     for which, current in enumerate(recording.currents.astype(np.float32)):
-        own = number if recording.conditions == 1 else number[condition == which]
+        own = number[condition == which]
         for first in range(0, len(own), _BATCH):
             some = own[first : first + _BATCH]
             filled = np.resize(some, _BATCH)
             found = walk(table[:, filled], filled, current, words)
+            place = slice(some[0], some[0] + len(some)) if recording.conditions == 1 else some
             for into, part in zip((voltage, spikes), found, strict=True):
-                into[some] = np.asarray(part)[: len(some)]
+                into[place] = np.asarray(part)[: len(some)]
     return voltage, spikes
 
 
@@ -193,9 +196,9 @@ def _walk(recording: Recording) -> Callable[..., tuple[jax.Array, jax.Array]]:
 
     def walk(theta: jax.Array, number: jax.Array, current: jax.Array, words: jax.Array) -> tuple[jax.Array, jax.Array]:
         def inputs(i: jax.Array) -> tuple[jax.Array, jax.Array]:
-            bits = _counters.threefry(words, number, jnp.full_like(number, i))
-            injected, noise = (_counters.normal(_counters.once(half)) for half in bits)
-            return current[i] + recording.I_std * _counters.once(injected), recording.obs_noise_std * noise
+            bits = _counters.once(_counters.threefry(words, number, jnp.full_like(number, i)))
+            injected, noise = _counters.once(_counters.two_normals(*bits))
+            return current[i] + recording.I_std * injected, recording.obs_noise_std * noise
 
         return _through(inputs, theta, recording)
 
@@ -215,13 +218,13 @@ def _given(recording: Recording) -> Callable[..., tuple[jax.Array, jax.Array]]:
 def _through(
     inputs: Callable[[jax.Array], tuple[jax.Array, jax.Array]], theta: jax.Array, recording: Recording
 ) -> tuple[jax.Array, jax.Array]:
-    """Go through all samples, with the current and the noise of each, and put time last."""
+    """Go through all samples, with the current and the noise of each, and put time last; spikes take a byte each."""
     last = recording.samples - 1
 
     def sample(state: _State, i: jax.Array) -> tuple[_State, tuple[jax.Array, jax.Array]]:
         current, noise = inputs(i)
         voltage, spike, after = _sample(state, theta, current, tested=i < last, recording=recording)
-        return after, (voltage + noise, spike.astype(voltage.dtype))
+        return after, (voltage + noise, spike.astype(jnp.int8))
 
     start = _State(theta[4], jnp.zeros(theta.shape[1:], jnp.int32))
     _, (voltage, spikes) = lax.scan(sample, start, jnp.arange(recording.samples, dtype=jnp.uint32))
