@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from firstpassage.pipeline._fit import Fit
 
 _REPLICATES = 200
+_BESIDE = 4  # panels in a row that are large enough to read
 _PRIOR = 10_000  # draws of a joint prior, for its densities
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -45,7 +46,9 @@ def marginals(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, se
     """
     from firstpassage import plots
 
-    panels = plots.canvas(rows=len(rows), columns=len(model.parameters), height=2.1)
+    many = len(model.parameters) > _BESIDE and len(rows) == 1
+    size = len(model.parameters)
+    panels = plots.grid(size)[None] if many else plots.canvas(rows=len(rows), columns=size, height=2.1)
     numbers = {}
     for axes, (name, fits) in zip(panels, rows.items(), strict=True):
         plots.marginals({fit.method: fit.draws for fit in fits}, parameters=model.parameters, ax=axes)

@@ -176,7 +176,7 @@ def _on_grid(
     """Bring a trace to the model's time step: points of the voltage, not averages, which would have less noise."""
     if ratio == 1.0:
         return voltage, spikes, ""
-    samples = int(len(voltage) * ratio + 1e-6)
+    samples = max(int(len(voltage) * ratio + 1e-6), int((len(voltage) - 1) * ratio + 1e-6) + 1)
     grid = np.arange(samples) * dt
     moved = np.interp(grid, np.arange(len(voltage)) * step, voltage)  # the last one is held for what is left of a step
     if spikes is None:
