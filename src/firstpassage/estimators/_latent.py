@@ -27,12 +27,13 @@ Sets = Sequence[np.ndarray] | np.ndarray
 _EDGE = 1e-12  # share of the width that is kept free of each bound
 _LOG_ROOT_2_PI = 0.5 * np.log(2 * np.pi)
 _SCALING = "features/coordinates"
+_GUESSED = "features/guessed"
 
 
 class Space(Protocol):
     """How parameters lie on the flow's line. Sets are what the data of each row are: their bounds may matter."""
 
-    def line(self, points: np.ndarray, x: Sets) -> np.ndarray:
+    def line(self, points: np.ndarray, x: Sets, features: np.ndarray | None = None) -> np.ndarray:
         """Map simulated points, one for each set (dataset, column), to the line: (dataset, coordinate)."""
 
     def parameters(self, u: np.ndarray, x: Sets) -> np.ndarray:
@@ -69,8 +70,9 @@ class BoxSpace:
     limits: Limits | None
     prior: LogPrior
 
-    def line(self, points: np.ndarray, x: Sets) -> np.ndarray:
+    def line(self, points: np.ndarray, x: Sets, features: np.ndarray | None = None) -> np.ndarray:
         """Map parameters (dataset, parameter) to the line."""
+        del features
         return to_line(points, bounds(self.box, self.limits, x))
 
     def parameters(self, u: np.ndarray, x: Sets) -> np.ndarray:
@@ -105,7 +107,7 @@ class BoxSpace:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class JointSpace:
-    """Coordinates of a joint prior, standardised; densities of draws are those of the coordinates.
+    """Coordinates of a joint prior, standardised or by a guess; densities of draws are those of the coordinates.
 
     Parameters
     ----------
@@ -113,30 +115,30 @@ class JointSpace:
         The prior.
     scaling : ndarray, shape (2, coordinate)
         Centre and spread of the coordinates.
+    guess : Guess, optional
+        Centre and spread for each set, in place of these.
     """
 
     joint: Joint
     scaling: np.ndarray
+    guess: Guess | None = None
 
-    def line(self, points: np.ndarray, x: Sets) -> np.ndarray:
-        """Standardise coordinates (dataset, coordinate)."""
-        del x
-        return (points - self.scaling[0]) / self.scaling[1]
+    def line(self, points: np.ndarray, x: Sets, features: np.ndarray | None = None) -> np.ndarray:
+        """Standardise coordinates (dataset, coordinate); features, where known, are the statistics of the sets."""
+        centre, spread = self.scaling if self.guess is None else self.guess(x, features)
+        return (points - centre) / spread
 
     def parameters(self, u: np.ndarray, x: Sets) -> np.ndarray:
         """Map the line to parameters."""
-        del x
-        return stacked(self.joint.parameters(self._coordinates(u)), self.joint.names)
+        return stacked(self.joint.parameters(self._coordinates(u, x)), self.joint.names)
 
     def log_change(self, u: np.ndarray, x: Sets) -> np.ndarray:
         """Undo the standardisation."""
-        del x
-        return np.full(u.shape[:-1], -np.log(self.scaling[1]).sum())
+        return np.broadcast_to(-np.log(self._frame(x)[1]).sum(-1), u.shape[:-1])
 
     def log_prior(self, u: np.ndarray, x: Sets) -> np.ndarray:
         """Evaluate the log prior of the coordinates."""
-        del x
-        return np.asarray(self.joint.log_prob(self._coordinates(u)))
+        return np.asarray(self.joint.log_prob(self._coordinates(u, x)))
 
     def place(self, theta: np.ndarray, x: Sets) -> tuple[np.ndarray, np.ndarray]:
         """Map parameters to the line; from there to the density of parameters the prior shows the way.
@@ -151,22 +153,57 @@ class JointSpace:
         middle = self.joint.parameters(self.scaling[0])
         z = self.joint.place({name: np.where(possible, value, middle[name]) for name, value in named.items()})
         gain = log_density - np.asarray(self.joint.log_prob(z))
-        u = self.line(z, x)
+        centre, spread = self._frame(x)
+        u = (z - centre) / spread
         return u, np.where(possible, gain + self.log_change(u, x), -np.inf)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Keep centre and spread."""
-        return {_SCALING: self.scaling}
+        """Keep centre and spread, and whether there is a guess."""
+        return {_SCALING: self.scaling} | ({} if self.guess is None else {_GUESSED: np.ones(())})
 
-    def _coordinates(self, u: np.ndarray) -> np.ndarray:
-        """Undo the standardisation of places."""
-        return self.scaling[0] + u * self.scaling[1]
+    def _coordinates(self, u: np.ndarray, x: Sets) -> np.ndarray:
+        """Undo the standardisation of places (dataset, n, coordinate)."""
+        centre, spread = self._frame(x)
+        return centre + u * spread
+
+    def _frame(self, x: Sets) -> tuple[np.ndarray, np.ndarray]:
+        """Give centre and spread of each set, (dataset, 1, coordinate), or of all."""
+        if self.guess is None:
+            return self.scaling[0], self.scaling[1]
+        centre, spread = self.guess(x, None)
+        return centre[:, None], spread[:, None]
 
 
-def space(model: Model) -> Space:
-    """Choose how the parameters of a model lie on the line of a flow that is to be trained."""
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """Guess where posteriors lie, from the fixed statistics of sets.
+
+    Parameters
+    ----------
+    of_statistics : callable
+        The model's `guess`.
+    encode : callable
+        Computes the statistics (dataset, statistic) of sets (dataset, trial, column).
+    """
+
+    of_statistics: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    encode: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, x: Sets, features: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Give centre and spread of the coordinates, (dataset, coordinate); statistics are computed if not known."""
+        if features is None:
+            features = np.concatenate([self.encode(np.asarray(one)[None]) for one in x])
+        return self.of_statistics(features)
+
+
+def space(model: Model, *, encode: Callable[[np.ndarray], np.ndarray] | None = None) -> Space:
+    """Choose how the parameters of a model lie on the line of a flow that is to be trained.
+
+    Where networks are given the model's own statistics, `encode` computes these, and a guess may be made from them.
+    """
     if model.joint is not None:
-        return JointSpace(joint=model.joint, scaling=_spaces.scaling(model.joint))
+        guess = Guess(model.guess, encode) if model.guess is not None and encode is not None else None
+        return JointSpace(joint=model.joint, scaling=_spaces.scaling(model.joint), guess=guess)
     return BoxSpace(box=model.parameters, limits=plain.schema(model).limits, prior=model.log_prior)
 
 
@@ -177,10 +214,12 @@ def trained(
     box: tuple[Parameter, ...],
     limits: Limits | None,
     prior: LogPrior,
+    guess: Guess | None,
 ) -> Space:
     """Rebuild the space of a trained flow from its bundle."""
     if joint is not None:
-        return JointSpace(joint=joint, scaling=np.asarray(arrays[_SCALING], dtype=np.float64))
+        scaling = np.asarray(arrays[_SCALING], dtype=np.float64)
+        return JointSpace(joint=joint, scaling=scaling, guess=guess if _GUESSED in arrays else None)
     return BoxSpace(box=box, limits=limits, prior=prior)
 
 

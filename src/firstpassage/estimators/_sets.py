@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,8 @@ class FreshSets:
         """Simulate one group with equally many trials."""
         data = self.model.likelihood(_latent.named(self.model, points), trials=trials, seed=seed)
         x = np.concatenate([np.reshape(v, (*v.shape[:2], -1)) for v in data.values()], axis=2, dtype=np.float64)
-        return self.space.line(points, x), self.encode(x)
+        features = self.encode(x)
+        return self.space.line(points, x, features), features
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,10 +99,17 @@ def repeated(feed: Feed, *, passes: int, seed: int, batch: int) -> Feed:
 
 
 def encoder(model: Model, *, trials: tuple[int, int], summary: str) -> Encode:
-    """Choose what a summary network takes of sets: fixed statistics, the steps of a trial, or all trials."""
+    """Choose what a summary network takes of sets: fixed statistics, the steps of a trial, series, or all trials."""
     if summary == "decisions":
         return _steps.encoder(model)
+    if summary == "timeseries" and model.schema is not None:
+        return partial(_series, number=model.schema.series)
     return _moments.encoder(model, trials=trials) if summary == "moments" else _all_trials
+
+
+def _series(x: np.ndarray, *, number: int) -> np.ndarray:
+    """Put the series of one trial side by side: (dataset, step, series)."""
+    return np.moveaxis(x.reshape(len(x), number, -1), 1, 2).astype(np.float32)
 
 
 def _all_trials(x: np.ndarray) -> np.ndarray:
@@ -139,7 +148,7 @@ def source(
     if encode is _all_trials:
         features = _deepset.merged([features], longest=x.shape[1])
     points = _latent.points(model, theta, seed=seed)
-    return TableSets(latent=space.line(points, x), features=features, seed=seed)
+    return TableSets(latent=space.line(points, x, encode(x)), features=features, seed=seed)
 
 
 def rows(features: Features) -> np.ndarray:
