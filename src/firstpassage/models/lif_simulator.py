@@ -51,7 +51,7 @@ def draw(
 
     Returns
     -------
-    dict of str to ndarray, shape (n, trials, sample), float32
+    dict of str to ndarray, shape (n, trials, sample)
         ``"voltage"`` in mV, with observation noise, and ``"spikes"``, 0 or 1; where a stimulus is given, also the
         ``"stimulus"`` of each trace in pA.
 
@@ -72,7 +72,7 @@ def draw(
     found = _simulate(np.repeat(table, trials, axis=1), condition, words, recording)
     made = {name: value.reshape(-1, trials, recording.samples) for name, value in zip(COLUMNS, found, strict=True)}
     if recording.stimulus is not None:
-        made["stimulus"] = recording.currents[condition].astype(np.float32).reshape(made["voltage"].shape)
+        made["stimulus"] = recording.currents[condition].reshape(made["voltage"].shape)
     return made
 
 
