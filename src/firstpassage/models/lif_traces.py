@@ -24,7 +24,7 @@ RULE = (
     "more than half the largest fall, from the mean of the 5 samples before to that of the 5 samples from it on."
 )
 
-_FURTHER = ("condition", "stimulus", "time", "trace")  # columns that data may have beside the observed ones
+_FURTHER = ("condition", "stimulus")  # what data may have beside the observed variables
 _WINDOW = 5  # samples on either side of a fall
 _FALL, _NOISY = 5.0, 4.0  # mV; standard deviations of the observation noise: 6 of a difference of two such means
 _VOLTS, _MICROVOLTS = 1.0, 300.0  # a median of voltages below, or above, is not in mV
@@ -39,8 +39,8 @@ def read(data: Any, *, recording: Recording) -> np.ndarray:
     data : mapping, DataFrame or ndarray
         ``{"voltage": (sample,) or (trace, sample), "spikes": the same}``, in mV and 0 or 1. Where a stimulus is given,
         ``"condition"`` (trace,) may name each trace's, from 0, or ``"stimulus"`` (trace, sample) give it in pA; else
-        traces take the conditions in turn. Or a table with columns voltage and spikes, and trace if there are several.
-        Or what this function returned.
+        traces take the conditions in turn. Or a table with columns voltage and spikes, and trace if there are several;
+        or what this function returned.
     recording : Recording
         Duration, time step, refractory time, stimulus.
 
@@ -69,7 +69,10 @@ def read(data: Any, *, recording: Recording) -> np.ndarray:
             'data must be {"voltage": ..., "spikes": ...}, of shape (sample,) or (trace, sample) each; got '
             f"{type(data).__name__}. Put the traces of one cell into such a dict."
         )
-    _check_names(data)
+    unknown = sorted(set(map(str, data)) - {*COLUMNS, *_FURTHER})
+    if unknown:
+        raise DataError(f"data may have {', '.join((*COLUMNS, *_FURTHER))}; got also {', '.join(unknown)}.")
+    _check_names(list(data))
     voltage, spikes = (_traces(name, data[name], recording) for name in COLUMNS)
     if voltage.shape != spikes.shape:
         raise DataError(f"voltage and spikes must have one shape; got {voltage.shape} and {spikes.shape}.")
@@ -248,16 +251,15 @@ def _check_spikes(spikes: np.ndarray, recording: Recording) -> None:
             )
 
 
-def _check_names(data: Mapping[str, Any]) -> None:
-    """Refuse data without voltages or spikes, or with what is not known."""
-    names = [str(name) for name in data]
-    if "voltage" in data and "spikes" not in data:
+def _check_names(names: list[str]) -> None:
+    """Refuse data without voltages or spikes."""
+    if "voltage" not in names:
+        raise DataError(f"data must have voltage and spikes, and may have {', '.join(_FURTHER)}; got {names}.")
+    if "spikes" not in names:
         raise DataError(
             "data have no spikes. Give them as 0 or 1 at every sample, or detect them: "
             'data["spikes"] = firstpassage.models.lif_traces.detect_spikes(data["voltage"], model.settings).'
         )
-    if "voltage" not in data or not set(names) <= {*COLUMNS, *_FURTHER}:
-        raise DataError(f"data must have voltage and spikes, and may have {', '.join(_FURTHER)}; got {names}.")
 
 
 def _traces(name: str, values: Any, recording: Recording) -> np.ndarray:
@@ -335,7 +337,7 @@ def _is_table(data: Any) -> bool:
 
 def _of_table(data: pd.DataFrame, recording: Recording) -> dict[str, Any]:
     """Take the traces of a table, and check their times."""
-    _check_names(data)
+    _check_names(list(data.columns))
     if len(data) == 0:
         raise DataError("the table is empty. Check the file, or the filter that made this selection.")
     groups = [rows for _, rows in data.groupby("trace", sort=False)] if "trace" in data else [data]
@@ -349,7 +351,8 @@ def _of_table(data: pd.DataFrame, recording: Recording) -> dict[str, Any]:
                     f"time must go on by dt={recording.dt:g} ms from sample to sample within a trace; it does not. "
                     "Sort the rows, resample, name the traces in a column trace, or set dt."
                 )
-    made: dict[str, Any] = {name: np.stack([rows[name].to_numpy() for rows in groups]) for name in COLUMNS}
+    given = [name for name in (*COLUMNS, "stimulus") if name in data]
+    made: dict[str, Any] = {name: np.stack([rows[name].to_numpy() for rows in groups]) for name in given}
     if "condition" in data:
         made["condition"] = [rows["condition"].iloc[0] for rows in groups]
     return made
