@@ -145,10 +145,10 @@ def source(
     if len(x) < 20:
         raise DataError(f"simulations must hold at least 20 sets; got {len(x)}.")
     features: Features = encode(x)
+    latent = space.line(_latent.points(model, theta, seed=seed), x, features)
     if encode is _all_trials:
         features = _deepset.merged([features], longest=x.shape[1])
-    points = _latent.points(model, theta, seed=seed)
-    return TableSets(latent=space.line(points, x, encode(x)), features=features, seed=seed)
+    return TableSets(latent=latent, features=features, seed=seed)
 
 
 def rows(features: Features) -> np.ndarray:

@@ -66,6 +66,8 @@ class Posterior:
         ``given(x)`` undoes `read`, where the exact likelihood reads the same data in another way.
     joint : Joint, optional
         The prior of parameters that depend on each other, which every draw obeys.
+    guess : callable, optional
+        ``guess(encode(x)) -> (centre, spread)`` of the coordinates of a joint prior, from which the flow starts.
 
     Examples
     --------
@@ -92,6 +94,7 @@ class Posterior:
     describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
     given: Callable[[np.ndarray], Any] | None = None
     joint: Joint | None = None
+    guess: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
 
     @property
     def kind(self) -> Literal["npe"]:
@@ -112,8 +115,9 @@ class Posterior:
     def _space(self) -> _latent.Space:
         """Hold how parameters lie on the flow's line."""
         return _latent.trained(
-            self.arrays, joint=self.joint, box=self.parameters, limits=self.limits, prior=self.log_prior
-        )
+            self.arrays, joint=self.joint, box=self.parameters, limits=self.limits, prior=self.log_prior,
+            guess=None if self.guess is None else _latent.Guess(self.guess, self.encode),
+        )  # fmt: skip
 
     @cached_property
     def _network(self) -> Conditional:
@@ -391,5 +395,5 @@ def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
         read=schema.read, limits=schema.limits, simulate=partial(_assemble.simulate_rows, model),
         encode=_sets.encoder(model, trials=(low, high), summary=card["settings"].get("summary", "moments")),
         log_prior=model.log_prior, exact=model.exact, describe=schema.describe, given=schema.given,
-        card=dict(card), arrays=dict(arrays), joint=model.joint,
+        card=dict(card), arrays=dict(arrays), joint=model.joint, guess=model.guess,
     )  # fmt: skip

@@ -30,6 +30,7 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import lif_simulator, lif_traces
 from firstpassage.models.joint import Conditional, Joint
+from firstpassage.models.lif_guess import guess
 from firstpassage.models.lif_recording import Recording
 from firstpassage.models.lif_statistics import SUMMARY_NAMES, summary_statistics
 from firstpassage.models.lif_traces import detect_spikes
@@ -150,6 +151,7 @@ def lif(
         schema=_traces(chosen),
         statistics=Statistics(names=SUMMARY_NAMES, of_trials=partial(_statistics, recording=chosen)),
         summary=partial(_summary, recording=chosen),
+        guess=partial(guess, joint=joint),
         settings={**chosen.settings, "prior": _prior_settings(joint)},
     )
 

@@ -33,6 +33,7 @@ SUMMARY_NAMES = tuple(_names())
 
 _STEPS = 15  # of scoring, at most
 _SETTLED = 0.05  # standard deviations; a step so short is the last one
+_FAR = 0.3  # standard deviations; it does not matter how far more a fit is from where it should be
 _FITTED = 2 * (len(COORDINATES) + 1) + len(COORDINATES) * (len(COORDINATES) - 1) // 2
 _LEAST_NOISE = 1e-3  # mV, of the observation
 _NEAR = 2.0  # mV, within which a threshold is of where spikes begin
@@ -111,7 +112,7 @@ def _summarise(
         length = lif_scoring.estimate(
             voltage[i], spikes[i], drive, own, _STEPS, _SETTLED, bounds, place, score, info, work
         )
-        row[_FITTED] = math.log1p(length)
+        row[_FITTED] = math.log1p(min(length, _FAR))
         _fitted(own[3], info, row)
 
 

@@ -53,6 +53,9 @@ class Model:
         Statistics of a trial that a likelihood can be learned of, where that of the trial itself cannot.
     summary : callable, optional
         Summary statistics of the data.
+    guess : callable, optional
+        ``guess(statistics) -> (centre, spread)``, each (n, coordinate): where about the posterior lies in the
+        coordinates of a joint prior, from those statistics; a network learns how it differs.
     style : {"batch", "single", "jax"}
         How `likelihood` wants to be called.
     settings : mapping, optional
@@ -86,6 +89,7 @@ class Model:
         decisions: Decisions | None = None,
         statistics: Statistics | None = None,
         summary: Callable[..., Any] | None = None,
+        guess: Callable[..., Any] | None = None,
         style: Style = "batch",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
@@ -99,7 +103,7 @@ class Model:
         _check_prior(prior, checked)
         self._freeze(
             name=name, parameters=checked, exact=exact, schema=schema, symmetry=symmetry,
-            mixed=mixed, decisions=decisions, statistics=statistics, summary=summary, style=style,
+            mixed=mixed, decisions=decisions, statistics=statistics, summary=summary, guess=guess, style=style,
             settings=dict(settings or {}), _simulator=likelihood, _prior=prior,
         )  # fmt: skip
 
@@ -112,6 +116,7 @@ class Model:
     decisions: Decisions | None
     statistics: Statistics | None
     summary: Callable[..., Any] | None
+    guess: Callable[..., Any] | None
     style: Style
     settings: Mapping[str, Any]
     _simulator: Callable[..., Any]
