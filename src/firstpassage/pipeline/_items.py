@@ -101,7 +101,7 @@ _TRACES = (
     ),
     Effort(
         calibrated=150, amortized=1000, trials=1, by_mcmc=1, compared={1: 40}, predicted=200,
-        corrected=200, lapsed=100, densities=50, steps=500,
+        corrected=200, lapsed=50, densities=50, steps=500,
     ),
 )  # fmt: skip
 _EFFORTS = {"windows": _WINDOWS, "traces": _TRACES}

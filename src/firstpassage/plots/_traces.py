@@ -18,7 +18,7 @@ _FAINT = 0.28  # of the band
 _THIN = 0.7  # points, of the data
 _ABOVE, _ROOM = 0.04, 0.34  # shares of the height: of the row of spikes above the voltage, and of all that is above
 _MOST = 60  # bins of a histogram; beyond, some counts share one
-_PRIOR: dict[str, Any] = {"color": _grid.NOTE, "linewidth": 1.1, "linestyle": ":"}  # as in figures of pairs
+_PRIOR: dict[str, Any] = {"color": _style.COLOURS["prior"], "linewidth": 1.1, "linestyle": ":"}  # as in pairs
 
 
 def traces(found: Traces, *, method: str = "exact", ax: Axes | np.ndarray | None = None) -> np.ndarray:
