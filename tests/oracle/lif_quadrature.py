@@ -38,7 +38,8 @@ class Neuron:
         """Give the log of the mean of a function of the voltage."""
         if not isinstance(belief, np.ndarray):
             return float(log_function(np.array([belief]))[0])
-        return float(special.logsumexp(log_function(self.v), b=self.weights * belief))
+        logs = log_function(self.v)
+        return float(np.log((self.weights * belief) @ np.exp(logs - logs.max())) + logs.max())
 
 
 def log_density(

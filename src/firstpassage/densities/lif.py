@@ -121,7 +121,7 @@ def node_count(*, dt: float = 0.2, I_mean: float = 200.0, I_std: float = 50.0, n
     --------
     >>> from firstpassage.densities.lif import node_count
     >>> node_count()
-    104
+    96
     """
     step = dt / _SLOWEST * I_std / _THICKEST
     ratio = (noise_std / step) ** 2
