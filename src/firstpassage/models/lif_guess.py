@@ -65,7 +65,8 @@ def _one(
         return centre, np.clip(spread, *_SPREADS)
     low: Any
     low, high = joint.bounds[name]
-    below, moved = _AFTER.get(name), 0.0
+    moved: Any = 0.0
+    below = _AFTER.get(name)
     if below is not None:
         gap = next(c.gap for c in joint.conditionals if c.below == name)
         low, moved = np.clip(estimate[below] + gap, low, high - 0.1 * (high - low)), sd[below]
