@@ -124,7 +124,7 @@ def test_both_densities_agree(joint, z, theta):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_point_obeys_the_prior(joint, dtype):
     with jax.enable_x64(dtype == np.float64):
-        found = joint.parameters(jax.numpy.asarray(anywhere(5000, seed=4), dtype=dtype))
+        found = jax.jit(joint.parameters)(jax.numpy.asarray(anywhere(5000, seed=4), dtype=dtype))
     found = {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
     rounding = 1e-9 if dtype == np.float64 else 1e-5
     assert (found["V_init"] - found["V_reset"] >= 0.5 - rounding).all()
