@@ -223,7 +223,9 @@ def log_density(
     first = _Belief(cell.start, jnp.zeros_like(cell.start), jnp.asarray(False), grid.weight / jnp.sum(grid.weight))
     first = first._replace(mean=jnp.where(samples.fired[0], cell.reset, cell.start))
     between = jax.tree.map(lambda x: x[1:-1], samples)
-    belief, values = lax.scan(partial(_filter, cell=cell, grid=grid), first, between)
+    # The gradient filters again: to keep all that it needs takes longer, for the traffic with memory.
+    step = jax.checkpoint(partial(_filter, cell=cell, grid=grid), prevent_cse=False)
+    belief, values = lax.scan(step, first, between)
     value = log_normal(samples.voltage[0] - first.mean, cell.noise) + jnp.sum(values)
     return jnp.where(possible, value + _last(belief, jax.tree.map(lambda x: x[-1], samples), cell, grid), -jnp.inf)
 
