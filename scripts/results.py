@@ -20,6 +20,7 @@ SHELF = ROOT / "src" / "firstpassage" / "estimators" / "pretrained"
 KINDS = ("npe", "nle", "nre")
 NAMES = {"npe": "NPE", "nle": "NLE", "nre": "NRE", "nle-window": "NLE on statistics"}
 MICE = ("npe", "nle", "nle-window", "nre")
+NEURON = ("npe", "nre")
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
 
 def block() -> str:
     """Put the tables together."""
-    return "\n\n".join(["", accuracy(), foraging(), *speed(), ""]).strip("\n") + "\n"
+    return "\n\n".join(["", accuracy(), foraging(), *neuron(), *speed(), ""]).strip("\n") + "\n"
 
 
 def accuracy() -> str:
@@ -86,6 +87,37 @@ def foraging() -> str:
         *(f"{NAMES[kind]}: {audit['items'][name]['words']}" for kind, name, audit in _notes(audits)),
     ]
     return "\n".join(lines)
+
+
+def neuron() -> list[str]:
+    """Tabulate the audits of those estimators of the integrate-and-fire neuron that ship."""
+    paths = {kind: SHELF / f"lif-{kind}-audit.json" for kind in NEURON}
+    audits = {kind: json.loads(path.read_text()) for kind, path in paths.items() if path.exists()}
+    if not audits:
+        return []
+    lines = [
+        "The shipped estimators of the integrate-and-fire neuron against the exact likelihood, on traces of 200 ms",
+        "simulated from the joint prior. The columns are those above.",
+        "",
+        "| estimator | traces | data sets | mean shift (floor) | worst shift | sd ratio | C2ST (floor) |",
+        "|---|---|---|---|---|---|---|",
+        *(row for kind, audit in audits.items() for row in _rows(kind, audit)),
+        "",
+        "| estimator | trained on | CPU minutes | 90 % intervals hold the truth | audit |",
+        "|---|---|---|---|---|",
+        *(_training(kind, audit, what="traces") for kind, audit in audits.items()),
+        "",
+        *(_medians(kind, audit) for kind, audit in audits.items()),
+        *(f"{NAMES[kind]}: {audit['items'][name]['words']}" for kind, name, audit in _notes(audits)),
+    ]
+    return ["\n".join(lines)]
+
+
+def _medians(kind: str, audit: dict[str, Any]) -> str:
+    """Tell the median sd ratio of each parameter."""
+    found = audit["items"]["exact n=1"]["numbers"]["sd_ratio_medians"]
+    told = ", ".join(f"{name} {ratio:.2f}" for name, ratio in found.items())
+    return f"{NAMES[kind]}: median sd ratio of each parameter: {told}."
 
 
 def _rows(kind: str, audit: dict[str, Any]) -> list[str]:
@@ -146,7 +178,8 @@ def speed() -> list[str]:
         )
     written = {
         "foraging_simulator": _foraging, "foraging_likelihood": _moments, "foraging_session": _session,
-        "foraging_hierarchy": _hierarchy, "break_even": _break_even, "npe_summaries": _summaries,
+        "foraging_hierarchy": _hierarchy, "lif_simulator": _traces, "break_even": _break_even,
+        "npe_summaries": _summaries,
     }  # fmt: skip
     for name, write in written.items():
         record = _stored(name)
@@ -161,6 +194,15 @@ def _foraging(record: dict[str, Any]) -> str:
     return (
         f"Foraging: {ours:,.0f} windows of 100 sites per CPU second with their 37 statistics, {ours / plain:.0f} times "
         "a plain vectorised loop with a burn-in of 100 sites."
+    )
+
+
+def _traces(record: dict[str, Any]) -> str:
+    """Tell the speed of the neuron's simulator."""
+    rate = record["traces_per_cpu_second"]["simulator"]
+    return (
+        f"Neuron: {rate:,.0f} traces of 200 ms per CPU second, {record['ratio_to_plain']:.0f} times a plain loop over "
+        f"time in NumPy and {record['ratio_to_plain_floats']:.0f} times one in plain Python numbers."
     )
 
 

@@ -100,6 +100,19 @@ RECIPES = {
         ),
         budget=1_000_000,  # packs of 100 sites with 18 visits on average, each of them fresh
     ),
+    "lif-npe": Recipe(
+        make=lambda: fp.NPE(
+            fp.lif(),
+            passes=6,
+            batch=256,
+            epoch_pairs=65_536,
+            validation=8192,
+            learning_rate=1e-3,
+            average=0.9995,
+            patience=None,
+        ),
+        budget=786_432,  # traces of 200 ms, each used in six passes
+    ),
     "foraging-nle-window": Recipe(
         make=lambda: fp.NLE(
             fp.foraging(),

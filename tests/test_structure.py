@@ -63,8 +63,8 @@ LAZY = {
 # Private files beside the rooms, and the room that each is a part of.
 PARTS = dict.fromkeys(
     [
-        *["_importance", "_nuts", "_nuts_lanes", "_nuts_many", "_pairs", "_sampling", "_subjects", "_values"],
-        "_weights",
+        *["_importance", "_nuts", "_nuts_lanes", "_nuts_many", "_pairs", "_sampling", "_spaces", "_subjects"],
+        *["_values", "_weights"],
     ],
     "likelihood",
 ) | {"_console": "cli"}

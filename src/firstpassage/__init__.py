@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from firstpassage.models.ddm import ddm
     from firstpassage.models.examples import example
     from firstpassage.models.foraging import foraging
+    from firstpassage.models.lif import lif
     from firstpassage.models.model import Model
     from firstpassage.models.parameter import Parameter
 
@@ -41,6 +42,7 @@ _HOMES = {
     "ddm": "models.ddm",
     "example": "models.examples",
     "foraging": "models.foraging",
+    "lif": "models.lif",
     "load": "estimators.bundle",
     "observe": "bridges.pymc",
     "pretrained": "estimators.bundle",
@@ -60,6 +62,7 @@ __all__ = [
     "example",
     "FirstPassageError",
     "foraging",
+    "lif",
     "Likelihood",
     "load",
     "Model",

@@ -15,14 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firstpassage import _nuts, _weights, seeds
+from firstpassage import _weights, seeds
 from firstpassage.errors import DataError
 
 if TYPE_CHECKING:
+    from firstpassage._spaces import Space
     from firstpassage.likelihood import Likelihood
 
 _ROUND = 1024  # draws of a round of adaptation
@@ -37,7 +38,6 @@ _BROAD = 4  # draws of the Student t for each draw, where it is fitted to the ex
 _REFINED = 4  # rounds of that, for enough effective draws
 _STUBBORN = 12  # and where the weights cannot be trusted before; NUTS would take far longer
 _MOST = 6  # times so many, where the Student t fits badly
-_EDGE = 40.0  # a logistic function is constant in float64 beyond
 
 Target = Callable[[np.ndarray], np.ndarray]
 
@@ -94,7 +94,7 @@ class _Student:
         return constant - (_FREEDOM + p) / 2 * np.log1p((white**2).sum(axis=0) / _FREEDOM)
 
 
-def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], draws: int, seed: int) -> Corrected:
+def sample(likelihood: Likelihood, x: np.ndarray, *, space: Space, draws: int, seed: int) -> Corrected:
     """Draw from the exact posterior of the trials `x`, by way of the approximate one.
 
     Parameters
@@ -103,8 +103,8 @@ def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], dr
         With an approximation.
     x : ndarray, shape (trial, ...)
         As `read` returns it.
-    priors : tuple
-        One for each parameter; None is uniform on the box.
+    space : Space
+        The real line, with the prior.
     draws, seed : int
         How many, and from which seed.
 
@@ -121,10 +121,10 @@ def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], dr
     import jax
 
     rng, rough = seeds.generator(seed, "importance sampling"), approximation(likelihood)
-    box = _nuts.bounds(likelihood, x, priors)
+    ends = space.ends(likelihood, x)
     with jax.enable_x64():
-        near, target = (_target(one, x, priors, box) for one in (rough, likelihood))
-        z, found = _approximate(near, draws=draws, size=len(box), rng=rng)
+        near, target = (_target(one, x, space, ends) for one in (rough, likelihood))
+        z, found = _approximate(near, draws=draws, size=len(space.names), rng=rng)
         exact = target(z)
         if not np.isfinite(exact).any():
             raise DataError(
@@ -138,8 +138,9 @@ def sample(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], dr
             effective = _weights.effective(weight)
     rows = _weights.systematic(weight, draws, rng)
     return Corrected(
-        theta=on_box(z[rows], box), lp=exact[rows], pareto_k=k, efficiency=effective / len(z), effective=effective
-    )
+        theta=np.stack(list(space.many(z[rows], ends)[0].values()), axis=1), lp=exact[rows], pareto_k=k,
+        efficiency=effective / len(z), effective=effective,
+    )  # fmt: skip
 
 
 def _refined(
@@ -168,23 +169,15 @@ def approximation(likelihood: Likelihood) -> Likelihood:
     return likelihood.approximation
 
 
-def _target(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...], box: np.ndarray) -> Target:
+def _target(likelihood: Likelihood, x: np.ndarray, space: Space, ends: np.ndarray) -> Target:
     """Give the log posterior on the real line, for many points."""
-    names = likelihood.parameter_names
 
     def target(z: np.ndarray) -> np.ndarray:
-        theta = dict(zip(names, on_box(z, box).T, strict=True))
-        total = likelihood.summed(x, theta) - (np.logaddexp(0, z) + np.logaddexp(0, -z)).sum(axis=1)
-        for name, prior in zip(names, priors, strict=True):
-            total = total + (0.0 if prior is None else np.asarray(prior.log_prob(theta[name])))
+        theta, log_prior = space.many(z, ends)
+        total = likelihood.summed(x, theta) + log_prior
         return np.where(np.isnan(total), -np.inf, total)
 
     return target
-
-
-def on_box(z: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Map the real line to the box: (draw, parameter)."""
-    return np.asarray(box[:, 0] + (box[:, 1] - box[:, 0]) / (1 + np.exp(-np.clip(z, -_EDGE, _EDGE))))
 
 
 def _approximate(target: Target, *, draws: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:

@@ -1,7 +1,7 @@
-"""NUTS of BlackJAX over a box, all chains vectorised in one compiled program.
+"""NUTS of BlackJAX on the real line of a space, all chains vectorised in one compiled program.
 
-The box is mapped to the real line by a logistic function. Trials are padded to a few sizes with weight zero, and bounds
-and data are arguments of the program, so that many data sets share one compilation.
+Trials are padded to a few sizes with weight zero, and bounds and data are arguments of the program, so that many data
+sets share one compilation.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     import jax
     import xarray as xr
 
+    from firstpassage._spaces import Space
     from firstpassage.likelihood import Likelihood
 
 _CANDIDATES = 32  # points tried per chain, of which the best one is its start
 _TARGET_ACCEPTANCE = 0.85
-_EDGE = 40.0  # a logistic function is constant in float64 beyond
+_EDGE = 40.0  # farther out there is nothing: a logistic function is constant in float64 beyond
 _COMPILER = {"xla_backend_optimization_level": 1}  # compiles in 3/4 of the time; runs as fast as level 3
 
 
@@ -52,15 +53,15 @@ class Result:
     statistics: dict[str, np.ndarray]
 
 
-def run(likelihood: Likelihood, x: np.ndarray, *, priors: tuple[Any, ...], settings: Settings, seed: int) -> Result:
-    """Sample the posterior of the trials `x` under `priors` (None is uniform on the box)."""
+def run(likelihood: Likelihood, x: np.ndarray, *, space: Space, settings: Settings, seed: int) -> Result:
+    """Sample the posterior of the trials `x` in a space, which holds the prior."""
     import jax
 
     key = seeds.key(seed, "nuts")
-    box = bounds(likelihood, x, priors)
+    box = space.ends(likelihood, x)
     padded, weight = pad(x)
     with jax.enable_x64():
-        program = _program(likelihood, priors, settings)
+        program = _program(likelihood, space, settings)
         positions, statistics = program(padded, weight, box[:, 0], box[:, 1], key)
         theta = np.asarray(positions)
         stats = {name: np.asarray(value) for name, value in statistics.items()}
@@ -99,44 +100,13 @@ def pad(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return padded, (np.arange(size) < n).astype(np.float64)
 
 
-def bounds(likelihood: Likelihood, x: np.ndarray, priors: tuple[Any, ...]) -> np.ndarray:
-    """Intersect the box, what the data allow and the priors' supports: (parameter, 2)."""
-    support = likelihood.support(x)
-    box = np.array([support[name] for name in likelihood.parameter_names])
-    for i, (name, prior) in enumerate(zip(likelihood.parameter_names, priors, strict=True)):
-        low, high = _prior_support(name, prior)
-        box[i] = max(low, box[i, 0]), min(high, box[i, 1])
-        if box[i, 0] >= box[i, 1]:
-            raise ModelError(
-                f"the prior of {name} lives on [{low:.4g}, {high:.4g}], which misses {support[name]}, where the "
-                f"likelihood does. Choose a prior that overlaps it."
-            )
-    return box
-
-
-def _prior_support(name: str, prior: Any) -> tuple[float, float]:
-    """Find the ends of a prior's support from NumPyro's own map of the real line onto it."""
-    if prior is None:
-        return -np.inf, np.inf
-    from numpyro.distributions import Distribution, biject_to
-
-    if isinstance(prior, Distribution):
-        if prior.batch_shape or prior.event_shape:
-            raise ModelError(f"the prior of {name} must be one scalar distribution; got shape {prior.shape()}.")
-        ends = biject_to(prior.support)(np.array([-1e9, 1e9]))
-        return float(ends[0]), float(ends[1])
-    if not callable(prior.log_prob if "log_prob" in dir(prior) else None):
-        raise ModelError(f"the prior of {name} must be a NumPyro distribution or have log_prob; got {prior!r}.")
-    return -np.inf, np.inf
-
-
 @lru_cache(maxsize=16)
-def _program(likelihood: Likelihood, priors: tuple[Any, ...], settings: Settings) -> Callable[..., Any]:
-    """Compile warm-up and sampling of all chains for one likelihood, prior and set of sizes."""
+def _program(likelihood: Likelihood, space: Space, settings: Settings) -> Callable[..., Any]:
+    """Compile warm-up and sampling of all chains for one likelihood, space and set of sizes."""
     import blackjax
     import jax
 
-    log_posterior = write_posterior(likelihood, priors)
+    log_posterior = write_posterior(likelihood, space)
 
     def chain(key: jax.Array, x: Any, weight: Any, low: Any, high: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         def target(z: jax.Array) -> jax.Array:
@@ -155,7 +125,7 @@ def _program(likelihood: Likelihood, priors: tuple[Any, ...], settings: Settings
             return state, (state.position, state.logdensity, info)
 
         _, (z, lp, info) = jax.lax.scan(step, state, jax.random.split(draw_key, settings.draws))
-        return low + (high - low) * jax.nn.sigmoid(z), _statistics(lp, info, tuned["step_size"])
+        return space.parameters(z, low, high), _statistics(lp, info, tuned["step_size"])
 
     def program(x: Any, weight: Any, low: Any, high: Any, key: jax.Array) -> Any:
         keys = jax.random.split(key, settings.chains)
@@ -181,20 +151,17 @@ def best_start(key: jax.Array, target: Callable[[jax.Array], jax.Array], *, size
     return candidates[jnp.argmax(jnp.where(jnp.isfinite(height), height, -jnp.inf))]
 
 
-def write_posterior(likelihood: Likelihood, priors: tuple[Any, ...]) -> Callable[..., jax.Array]:
-    """Write the log posterior on the real line: prior, weighted trials and the logistic map's Jacobian."""
-    import jax
+def write_posterior(likelihood: Likelihood, space: Space) -> Callable[..., jax.Array]:
+    """Write the log posterior on the real line: the space's prior and weighted trials."""
     import jax.numpy as jnp
 
     names = likelihood.parameter_names
 
     def log_posterior(z: jax.Array, x: Any, weight: Any, low: Any, high: Any) -> jax.Array:
         z = jnp.clip(z, -_EDGE, _EDGE)
-        theta = dict(zip(names, low + (high - low) * jax.nn.sigmoid(z), strict=True))
+        theta = dict(zip(names, space.parameters(z, low, high), strict=True))
         trials = jnp.where(weight > 0, likelihood.function(x, theta), 0.0)
-        jacobian = jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
-        prior = sum(p.log_prob(theta[name]) for name, p in zip(names, priors, strict=True) if p is not None)
-        return jnp.sum(trials) + jnp.sum(jacobian) + prior
+        return jnp.sum(trials) + space.log_prior(z, low, high)
 
     return log_posterior
 

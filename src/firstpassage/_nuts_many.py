@@ -21,6 +21,7 @@ from firstpassage.errors import DataError
 if TYPE_CHECKING:
     import jax
 
+    from firstpassage._spaces import Space
     from firstpassage.likelihood import Likelihood
 
 _TRIALS = 4096  # lanes x trials of a program: with fewer, small operations dominate; with more, arrays leave the cache
@@ -48,7 +49,7 @@ class _Group:
 
 
 def run(
-    likelihood: Likelihood, x: Sequence[np.ndarray], *, priors: tuple[Any, ...], settings: _nuts.Settings, seed: int
+    likelihood: Likelihood, x: Sequence[np.ndarray], *, space: Space, settings: _nuts.Settings, seed: int
 ) -> _nuts.Result:
     """Sample the posterior of each data set; draws of data set i depend on the seed and i alone."""
     import jax
@@ -58,7 +59,7 @@ def run(
     boxes = []
     for i, one in enumerate(x):
         with _subjects.named(i):
-            boxes.append(_nuts.bounds(likelihood, one, priors))
+            boxes.append(space.ends(likelihood, one))
     width = len(likelihood.parameters) + len(_STATISTICS)
     records = np.full((settings.chains, settings.draws, len(x), width), np.nan)
     cores = os.cpu_count() or 1
@@ -67,7 +68,7 @@ def run(
         keys = _keys(seed, data_sets=len(x), chains=settings.chains)
         for group in _groups(x, np.stack(boxes), keys):
             jobs = deque(np.ndindex(len(group.numbers), settings.chains))
-            program, blank = _program(likelihood, priors, group.lanes, group.x.shape[1:], len(warm_up[0]))
+            program, blank = _program(likelihood, space, group.lanes, group.x.shape[1:], len(warm_up[0]))
             advance = partial(program, warm_up)
             work = partial(_work, advance, blank, group=group, jobs=jobs, settings=settings, records=records)
             for done in [pool.submit(work) for _ in range(min(cores, -(-len(jobs) // group.lanes)))]:
@@ -144,7 +145,7 @@ def _result(likelihood: Likelihood, records: np.ndarray) -> _nuts.Result:
 
 @lru_cache(maxsize=32)
 def _program(
-    likelihood: Likelihood, priors: tuple[Any, ...], lanes: int, shape: tuple[int, ...], stages: int
+    likelihood: Likelihood, space: Space, lanes: int, shape: tuple[int, ...], stages: int
 ) -> tuple[Callable[..., Any], Any]:
     """Compile what starts the fresh lanes and advances all of them; return also lanes to begin with."""
     import jax
@@ -158,15 +159,21 @@ def _program(
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), lanes))
     warm_up = (form((stages, 2), np.int32), form((), np.int32))
     data = [form((lanes, *one), np.float64) for one in (shape, (size,), (p,), (p,))]
-    program = partial(_advance, _nuts.write_posterior(likelihood, priors))
+    program = partial(_advance, _nuts.write_posterior(likelihood, space), space)
     compiled = jax.jit(program, compiler_options=_nuts.compiler_options())
     return compiled.lower(warm_up, blank, form((lanes,), np.bool_), key, *data).compile(), blank
 
 
 def _advance(
-    log_posterior: Callable[..., Any], warm_up: tuple[Any, Any], lanes: Any, fresh: Any, key: Any, *data: Any
+    log_posterior: Callable[..., Any],
+    space: Space,
+    warm_up: tuple[Any, Any],
+    lanes: Any,
+    fresh: Any,
+    key: Any,
+    *data: Any,
 ) -> tuple[Any, Any]:
-    """Put fresh lanes at their start, advance all, and map what they record from the real line into the box."""
+    """Put fresh lanes at their start, advance all, and map what they record from the real line to parameters."""
     import jax
 
     from firstpassage import _nuts_lanes
@@ -177,7 +184,7 @@ def _advance(
     ticks = lanes.tick + jax.numpy.arange(_TICKS)[:, None]
     chances = jax.vmap(jax.vmap(partial(_nuts_lanes.chances, size=p)), (None, 0))(key, ticks)
     lanes, (label, record) = jax.lax.scan(_tick(log_posterior, warm_up, data), lanes, chances)
-    theta = low + (high - low) * jax.nn.sigmoid(record[..., :p])
+    theta = space.parameters(record[..., :p], low, high)
     return lanes, (label, jax.numpy.concatenate([theta, record[..., p:]], axis=-1))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from firstpassage import _importance, _nuts, _nuts_many, _subjects, seeds
-from firstpassage.errors import ModelError
 
 if TYPE_CHECKING:
+    from firstpassage._spaces import Space
     from firstpassage.likelihood import Likelihood
 
 
@@ -36,7 +36,7 @@ def run(
     likelihood: Likelihood,
     x: Sequence[np.ndarray],
     *,
-    priors: tuple[Any, ...],
+    space: Space,
     settings: _nuts.Settings,
     seed: int,
     method: str,
@@ -46,27 +46,17 @@ def run(
     if method == "importance":
         _importance.approximation(likelihood)
     if method == "nuts" or likelihood.approximation is None:
-        return _by_nuts(likelihood, x, priors=priors, settings=settings, seed=seed, many=many), {"sampler": "nuts"}
-    found = _by_importance(likelihood, x, priors=priors, settings=settings, seed=seed)
+        return _by_nuts(likelihood, x, space=space, settings=settings, seed=seed, many=many), {"sampler": "nuts"}
+    found = _by_importance(likelihood, x, space=space, settings=settings, seed=seed)
     doubtful = [i for i, one in enumerate(found) if not one.trusted] if method == "auto" else []
     result = _result(likelihood, found, settings=settings)
     for i in doubtful:
-        chosen = _by_nuts(likelihood, [x[i]], priors=priors, settings=settings, seed=seeds.derive(seed, f"nuts {i}"),
+        chosen = _by_nuts(likelihood, [x[i]], space=space, settings=settings, seed=seeds.derive(seed, f"nuts {i}"),
                           many=False)  # fmt: skip
         for name, values in chosen.theta.items():
             result.theta[name][..., i] = values
         result.statistics["lp"][..., i] = np.nan
     return _shaped(result, many=many), _attributes(found, doubtful=doubtful, many=many)
-
-
-def priors(likelihood: Likelihood, given: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Order the priors as the parameters, the given ones before the model's own; None is uniform."""
-    if not isinstance(given, Mapping):
-        raise ModelError(f"prior must map parameter names to distributions; got {type(given).__name__}.")
-    unknown = sorted(set(given) - set(likelihood.parameter_names))
-    if unknown:
-        raise ModelError(f"prior names {unknown}; the parameters are {', '.join(likelihood.parameter_names)}.")
-    return tuple(given.get(p.name, p.prior) for p in likelihood.parameters)
 
 
 def observed(source: Described, x: Sequence[np.ndarray], *, many: bool) -> dict[str, np.ndarray]:
@@ -81,17 +71,17 @@ def observed(source: Described, x: Sequence[np.ndarray], *, many: bool) -> dict[
 
 
 def _by_nuts(
-    likelihood: Likelihood, x: Sequence[np.ndarray], *, priors: tuple[Any, ...], settings: _nuts.Settings, seed: int,
+    likelihood: Likelihood, x: Sequence[np.ndarray], *, space: Space, settings: _nuts.Settings, seed: int,
     many: bool,
 ) -> _nuts.Result:  # fmt: skip
     """Run NUTS on one data set, or on many."""
     if many:
-        return _nuts_many.run(likelihood, x, priors=priors, settings=settings, seed=seed)
-    return _nuts.run(likelihood, x[0], priors=priors, settings=settings, seed=seed)
+        return _nuts_many.run(likelihood, x, space=space, settings=settings, seed=seed)
+    return _nuts.run(likelihood, x[0], space=space, settings=settings, seed=seed)
 
 
 def _by_importance(
-    likelihood: Likelihood, x: Sequence[np.ndarray], *, priors: tuple[Any, ...], settings: _nuts.Settings, seed: int
+    likelihood: Likelihood, x: Sequence[np.ndarray], *, space: Space, settings: _nuts.Settings, seed: int
 ) -> list[_importance.Corrected]:
     """Run importance sampling on every data set, some at a time; draws of number i depend on the seed and i alone."""
     draws = settings.draws * settings.chains
@@ -99,7 +89,7 @@ def _by_importance(
     def one(i: int) -> _importance.Corrected:
         with _subjects.named(i) if len(x) > 1 else nullcontext():
             return _importance.sample(
-                likelihood, x[i], priors=priors, draws=draws, seed=seeds.derive(seed, f"data set {i}")
+                likelihood, x[i], space=space, draws=draws, seed=seeds.derive(seed, f"data set {i}")
             )
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from firstpassage.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    import jax
 
 
 def check_names(model: str, wanted: Sequence[str], names: Iterable[str]) -> None:
@@ -45,3 +48,10 @@ def blocks(values: np.ndarray, *, size: int, trials: int) -> np.ndarray:
     if values.ndim > 1:
         values = np.pad(values, [(0, 0), (0, trials - values.shape[1])], mode="edge")
     return np.resize(values, (-(-len(values) // size), size, *values.shape[1:]))
+
+
+def widest(x: jax.Array, theta: Mapping[str, jax.Array]) -> Any:
+    """Name the precision of the caller."""
+    import jax.numpy as jnp
+
+    return jnp.result_type(jnp.float32, x, *theta.values())

@@ -124,12 +124,14 @@ def _start(
 def fit(
     model: ModelName,
     table: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV or parquet, a row for each trial or site; or .npy.")
+        Path, typer.Argument(metavar="FILE", help="CSV or parquet, a row for each trial, site or sample; .npy; .npz.")
     ],
     into: Into,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="npe, nle, nle-window, nre, exact; again for several.  [default: nre; foraging: exact]"),
+        typer.Option(
+            help="npe, nle, nle-window, nre, exact; again for several.  [default: ddm nre; foraging and lif exact]"
+        ),
     ] = None,
     columns: Annotated[str, typer.Option(metavar="A=X,B=Y", help="What the file calls the model's columns.")] = "",
     rt: Annotated[str | None, typer.Option(help="Column of response times in seconds.  [default: rt]")] = None,
@@ -154,7 +156,9 @@ def fit(
 
     ddm takes rt and response, one row a trial; its parameter a is HALF the boundary separation (HDDM, Stan and most
     papers use 2 a). foraging takes patch_time, reward, stop, and session and patch if there are such, one row a site,
-    or a .npy file of windows (window, site, 3).
+    or a .npy file of windows (window, site, 3). lif takes time (ms) and voltage (mV), and spikes (0 or 1; detected
+    without them) and trace if there are such, one row a sample, or a .npz file of voltage, spikes, time. A trace lasts
+    200 ms; another time step is resampled to .2 ms.
     """
     from firstpassage import pipeline
 
@@ -193,7 +197,7 @@ def train(
     method: Annotated[str, typer.Option(help="npe, nle or nre.")] = "nre",
     trials: Annotated[
         str | None,
-        typer.Option(metavar="LOW,HIGH", help="Numbers of trials that npe is trained for.  [default: 20,1000]"),
+        typer.Option(metavar="LOW,HIGH", help="Numbers of trials that npe is trained for.  [default: 20,1000, or 1]"),
     ] = None,
     unit: Annotated[
         str | None, typer.Option(help="Of foraging, for nle and nre: patch, or window (nle).  [default: patch]")
@@ -347,7 +351,7 @@ def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -
             _console.console().print(_console.comparison(run))
         for f in run.fits:
             print(f"{f.group.name}, {f.method}: {f.convergence.verdict}")
-        for text in pipeline.agreement_verdicts(run):
+        for text in [*pipeline.agreement_verdicts(run), *pipeline.predicted_verdicts(run.fits)]:
             print(text)
         for text in run.failures:
             print(f"failed: {text}")

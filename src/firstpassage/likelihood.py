@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from firstpassage import _nuts, _sampling, _subjects, _values
+from firstpassage import _nuts, _sampling, _spaces, _subjects, _values
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from firstpassage.models.joint import Joint
     from firstpassage.models.parameter import Parameter
 
 Method = Literal["auto", "nuts", "importance"]
@@ -65,6 +66,8 @@ class Likelihood:
     sums : callable, optional
         ``sums(x, theta) -> (draw,)``: a quicker way to sum the log density over the trials for many parameter sets,
         a dict of (draw,) or (draw, trial) arrays inside the box.
+    joint : Joint, optional
+        The prior of parameters that depend on each other; `sample` then works in its coordinates.
     precision : {"float64", "float32"}
         In which the density is computed. Sums over trials are always made in the caller's precision.
     card : mapping, optional
@@ -93,6 +96,7 @@ class Likelihood:
     table: Callable[[Any], pd.DataFrame] | None = None
     approximation: Likelihood | None = None
     sums: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
+    joint: Joint | None = None
     precision: Precision = "float64"
     card: Mapping[str, Any] | None = None
     arrays: Mapping[str, np.ndarray] | None = None
@@ -132,7 +136,7 @@ class Likelihood:
             inside &= (value >= low) & (value <= high)
             known = jnp.where(jnp.isnan(value), (low + high) / 2, value)
             safe[name] = jnp.clip(known, low, high).astype(dtype)
-        density = self.density(jnp.asarray(x, dtype), safe).astype(_widest(x, theta))
+        density = self.density(jnp.asarray(x, dtype), safe).astype(_values.widest(x, theta))
         return jnp.where(inside, density, -jnp.inf)
 
     @cached_property
@@ -328,7 +332,7 @@ class Likelihood:
             From 0 to 2**63 - 1.
         prior : mapping of str to distribution, optional
             NumPyro distributions, or objects with a JAX ``log_prob``, which replace the model's own priors for
-            the parameters named. All priors are cut to the box.
+            the parameters named. All priors are cut to the box. Not where the model has a joint prior.
         method : {"auto", "nuts", "importance"}
             NUTS; or, for likelihoods with a quick approximation, draws of the approximate posterior weighed by this
             likelihood. ``"auto"`` is the latter where it can be trusted (Pareto k up to .7), NUTS otherwise.
@@ -369,13 +373,10 @@ class Likelihood:
         subjects = _subjects.many(data)
         settings = _nuts.Settings(draws=draws, tune=tune, chains=chains)
         x = [self.read(data)] if subjects is None else _subjects.read_all(self.read, subjects)
-        priors = _sampling.priors(self, prior or {})
-        result, attributes = _sampling.run(
-            self, x, priors=priors, settings=settings, seed=seed, method=method,
-            many=subjects is not None,
-        )  # fmt: skip
+        space, many = _spaces.choose(self, prior or {}), subjects is not None
+        result, attributes = _sampling.run(self, x, space=space, settings=settings, seed=seed, method=method, many=many)
         return _nuts.as_datatree(
-            result, observed=_sampling.observed(self, x, many=subjects is not None),
+            result, observed=_sampling.observed(self, x, many=many),
             attributes={"model": self.model, "kind": self.kind, **attributes},
         )  # fmt: skip
 
@@ -391,10 +392,3 @@ class Likelihood:
         from firstpassage.bridges.pymc import distribution
 
         return distribution(self)
-
-
-def _widest(x: jax.Array, theta: Mapping[str, jax.Array]) -> Any:
-    """Name the precision of the caller."""
-    import jax.numpy as jnp
-
-    return jnp.result_type(jnp.float32, x, *theta.values())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import firstpassage as fp
-from firstpassage.diagnostics import Limits, compare, exact_runs
+from firstpassage.diagnostics import Limits, _compare, compare, exact_runs
 from firstpassage.diagnostics._json import as_json
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
@@ -51,6 +51,12 @@ class Drawn:
         return arviz_base.from_dict({"posterior": {"m": values}}, dims={"m": ["dataset"]})
 
 
+@pytest.fixture
+def no_classifier(monkeypatch):
+    """Leave out the two-sample test, whose training takes most of the time, where it is not what is tested."""
+    monkeypatch.setattr(_compare, "two_sample", lambda *args, **settings: 0.5)
+
+
 def test_exact_against_itself_agrees():
     found = compare(EXACT, EXACT, DATA, seed=1, **SIZES)
     assert found.ok, found.verdict
@@ -62,7 +68,7 @@ def test_exact_against_itself_agrees():
     assert '"ok": true' in as_json(found.numbers())
 
 
-def test_shift_and_width_that_were_put_in_are_found():
+def test_shift_and_width_that_were_put_in_are_found(no_classifier):
     found = compare(Drawn(shift=0.5, ratio=1.3), EXACT, DATA, seed=1, **SIZES)
     assert found.learned.shift["m"] == pytest.approx([0.5, 0.5], abs=0.15)
     assert found.learned.sd_ratio["m"] == pytest.approx([1.3, 1.3], abs=0.1)
@@ -74,7 +80,7 @@ def test_shift_and_width_that_were_put_in_are_found():
     assert "mean sd ratio 0.9 to 1.1" in found.verdict
 
 
-def test_runs_of_the_exact_likelihood_can_be_shared():
+def test_runs_of_the_exact_likelihood_can_be_shared(no_classifier):
     runs = exact_runs(EXACT, DATA, seed=1, **SIZES)
     shared, own = (compare(Drawn(shift=0.5, ratio=1.3), EXACT, DATA, seed=1, runs=r, **SIZES) for r in (runs, None))
     assert as_json(shared.numbers()) == as_json(own.numbers())
@@ -82,12 +88,12 @@ def test_runs_of_the_exact_likelihood_can_be_shared():
     assert shared.floor is runs.floor
 
 
-def test_limits_can_be_given():
+def test_limits_can_be_given(no_classifier):
     loose = Limits(shift_mean=1.0, shift_worst=1.0, sd_ratio_mean=(0.5, 2.0), c2st_mean=1.0)
     assert compare(Drawn(shift=0.5, ratio=1.3), EXACT, DATA[0], seed=1, limits=loose, **SIZES).ok
 
 
-def test_the_error_of_a_ratio_leaves_out_what_depends_on_the_trial_alone():
+def test_the_error_of_a_ratio_leaves_out_what_depends_on_the_trial_alone(no_classifier):
     """A shift by s gives the error s (x - m) - s^2 / 2, whose sum has the sd n s sd(m) = sqrt(n) s."""
     ratio = compare(normal("nre", shift=0.1, offset=3.0), EXACT, DATA[0], seed=1, **SIZES)
     density = compare(normal("nle", shift=0.1, offset=3.0), EXACT, DATA[0], seed=1, **SIZES)

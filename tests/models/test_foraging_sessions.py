@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from firstpassage.errors import ModelError
+from firstpassage.models import _counters
 from firstpassage.models import foraging_sessions as sessions
 from firstpassage.models.foraging_sessions import PARAMETERS, Task, draw, simulate
 from oracle import foraging_sessions as oracle
@@ -195,20 +196,20 @@ def test_draws_are_windows_of_each_row():
 def test_counters_are_scrambled_as_published(key, counter, expected):
     """The known answers of the Random123 library (Salmon et al. 2011)."""
     x, y = (jnp.full(2, word, dtype=jnp.uint32) for word in counter)
-    scrambled = sessions._threefry(jnp.array(key, dtype=jnp.uint32), x, y)
+    scrambled = _counters.threefry(jnp.array(key, dtype=jnp.uint32), x, y)
     assert tuple(int(word[1]) for word in scrambled) == expected
 
 
 def test_bits_become_uniform_and_normal_numbers():
     words, rows = jnp.array([1, 2], dtype=jnp.uint32), jnp.arange(100_000, dtype=jnp.uint32)
     bits = jax.jit(sessions._bits)(words, rows, jnp.uint32(3))
-    uniform, normal = np.asarray(sessions._uniform(bits[0])), np.asarray(sessions._normal(bits[1]))
+    uniform, normal = np.asarray(_counters.uniform(bits[0])), np.asarray(_counters.normal(bits[1]))
     assert stats.kstest(uniform, "uniform").pvalue > ALPHA
     assert stats.kstest(normal, "norm").pvalue > ALPHA
     assert abs(np.corrcoef(np.asarray(bits)).ravel()[[1, 2, 5]]).max() < 4 / np.sqrt(100_000)
     ends = jnp.array([0, 2**32 - 1], dtype=jnp.uint32)
-    assert 0.0 <= float(sessions._uniform(ends).min()) < float(sessions._uniform(ends).max()) < 1.0
-    low, high = (float(z) for z in sessions._normal(ends))
+    assert 0.0 <= float(_counters.uniform(ends).min()) < float(_counters.uniform(ends).max()) < 1.0
+    low, high = (float(z) for z in _counters.normal(ends))
     assert -low == high
     assert high == pytest.approx(-stats.norm.ppf(2.0**-25), rel=1e-3)
 

@@ -87,6 +87,7 @@ def test_lapses_are_15_percent_of_the_trials():
     assert spoiled[changed, 0].max() <= 5 and abs(spoiled[changed, 1].mean()) < 0.1
 
 
+@pytest.mark.slow
 def test_correction_and_comparison_of_the_shipped_posterior():
     found = _items_of(fp.pretrained("ddm", "npe"), "correction", "exact n=40")
     assert found["correction"].ok and "Pareto k" in found["correction"].words
@@ -133,7 +134,8 @@ def test_the_time_of_a_question_is_shared_by_its_items():
     assert all("seconds" not in item for item in found["items"].values())
 
 
-def test_what_is_compared_with_the_exact_likelihood_shares_its_runs():
+def test_what_is_compared_with_the_exact_likelihood_shares_its_runs(monkeypatch):
+    monkeypatch.setattr(diagnostics, "exact_runs", lambda *args, **settings: object())
     subject = _items.Subject(result=fp.pretrained("ddm", "npe"), model=fp.ddm(), effort=TINY, seed=5)
     assert subject.usual() in TINY.compared
     assert subject.compared(40) is subject.compared(40)

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
+from firstpassage.models.joint import Conditional, Joint
 from firstpassage.models.parameter import Parameter
 
 _Bounds = tuple[float, float]
@@ -24,6 +26,7 @@ _FAMILIES: dict[str, tuple[str, Callable[[Any], dict[str, Any]], _Bounds]] = {
     "Beta": ("Beta", lambda d: {"alpha": d.concentration1, "beta": d.concentration0}, (0.0, 1.0)),
     "Exponential": ("Exponential", lambda d: {"lam": d.rate}, (0.0, np.inf)),
 }
+_CLIPPED = ("ClippedLogNormal",)  # families with atoms, made of a standard normal
 _TRUNCATED = ("TwoSidedTruncatedDistribution", "LeftTruncatedDistribution", "RightTruncatedDistribution")
 
 
@@ -45,10 +48,53 @@ def make(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[TensorVariable
     Raises
     ------
     ModelError
-        If a prior has no counterpart in PyMC, or misses the box.
+        If a prior has no counterpart in PyMC, or misses the box, or a joint prior is asked for some names only.
     """
+    if likelihood.joint is not None:
+        made = _jointly(likelihood.joint, names)
+        return tuple(made[name] for name in names)
     by_name = {p.name: p for p in likelihood.parameters}
     return tuple(_register(by_name[name]) for name in names)
+
+
+def registered(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the variables that `make` registers.
+
+    Parameters
+    ----------
+    likelihood, names
+        As for `make`.
+
+    Returns
+    -------
+    tuple of str
+        The parameters, and the standard scores behind clipped ones.
+    """
+    clipped = [] if likelihood.joint is None else [c for c in likelihood.joint.conditionals if c.family in _CLIPPED]
+    return (*names, *(_score(c) for c in clipped))
+
+
+def _jointly(joint: Joint, names: tuple[str, ...]) -> dict[str, TensorVariable]:
+    """Register all parameters of a joint prior, each given those drawn before it."""
+    if set(names) != set(joint.names):
+        raise ModelError(
+            f"the prior of {', '.join(joint.names)} is a joint one: bounds depend on other parameters, so that some of "
+            f"them alone ({', '.join(names)}) have none. Leave the names out to get all, or write your own priors."
+        )
+    made: dict[str, TensorVariable] = {}
+    for c in joint.conditionals:
+        if c.family in _CLIPPED:
+            value = pt.clip(pt.exp(c.location + c.scale * pm.Normal(_score(c), 0.0, 1.0)), c.lower, c.upper)
+            made[c.name] = pm.Deterministic(c.name, value)
+            continue
+        upper = c.upper if c.below is None else pt.minimum(c.upper, made[c.below] - c.gap)
+        made[c.name] = pm.TruncatedNormal(c.name, c.location, c.scale, lower=c.lower, upper=upper)
+    return made
+
+
+def _score(conditional: Conditional) -> str:
+    """Name the standard score behind a clipped parameter."""
+    return f"z_{conditional.name}"
 
 
 def _register(parameter: Parameter) -> TensorVariable:

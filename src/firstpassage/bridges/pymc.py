@@ -90,7 +90,8 @@ def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
     Parameters
     ----------
     likelihood : Likelihood
-        Whose `parameters` say name, box and prior; a prior of None is uniform on the box.
+        Whose `parameters` say name, box and prior; a prior of None is uniform on the box. A joint prior makes all
+        its parameters, in bounds that depend on each other, and a standard score ``z_name`` behind each clipped one.
     *names : str
         Which parameters, in which order. None means all.
 
@@ -121,7 +122,7 @@ def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
             f"priors takes names among {', '.join(likelihood.parameter_names)}, each once; got "
             f"{', '.join(map(repr, wanted))}. Leave the names out to get all."
         )
-    for name in wanted:
+    for name in _priors.registered(likelihood, wanted):
         _model(name)
     return _priors.make(likelihood, wanted)
 

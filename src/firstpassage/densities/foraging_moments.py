@@ -90,14 +90,19 @@ def _log_probability(visit: np.ndarray, theta: np.ndarray, gap: float) -> float:
         level = (barrier - mean) / deviation
         value = _log_ndtr(level if stop == 1.0 else -level)
         total += value
-        if level < _DEEP:
-            s = 1.0 / (level * level)
-            excess = 1.0 - s * (2.0 - s * (10.0 - s * (74.0 - s * (706.0 - s * 8162.0))))
-            shift = -level - excess / level
-            spread = s * (1.0 - s * (6.0 - s * (50.0 - s * (518.0 - s * (6354.0 - s * 89782.0)))))
-        else:
-            shift = math.exp(-0.5 * level * level - _HALF_LOG_TAU - value)
-            spread = 1.0 - shift * (shift + level)
+        shift, spread = _cut(level, value)
         mean -= deviation * shift
         variance *= spread
     return total
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _cut(level: float, log_below: float) -> tuple[float, float]:
+    """Give minus the mean, and the variance, of a standard normal cut off above `level`."""
+    if level < _DEEP:
+        s = 1.0 / (level * level)
+        excess = 1.0 - s * (2.0 - s * (10.0 - s * (74.0 - s * (706.0 - s * 8162.0))))
+        spread = s * (1.0 - s * (6.0 - s * (50.0 - s * (518.0 - s * (6354.0 - s * 89782.0)))))
+        return -level - excess / level, spread
+    shift = math.exp(-0.5 * level * level - _HALF_LOG_TAU - log_below)
+    return shift, 1.0 - shift * (shift + level)

@@ -16,6 +16,7 @@ from firstpassage.diagnostics._sbc import Sbc, sbc
 from firstpassage.diagnostics._simulated import Simulated, data_sets, simulated
 from firstpassage.diagnostics._summary import summary
 from firstpassage.diagnostics._tarp import Tarp, tarp
+from firstpassage.diagnostics._traces import Predicted, Ranked, Traces, traces
 from firstpassage.diagnostics._two_sample import two_sample
 from firstpassage.diagnostics._visits import Banded, Visits, visits
 
@@ -35,12 +36,15 @@ __all__ = [
     "Limits",
     "Misspecification",
     "Ppc",
+    "Predicted",
+    "Ranked",
     "Recovered",
     "Recovery",
     "ResponseTimes",
     "Sbc",
     "Simulated",
     "Tarp",
+    "Traces",
     "Visits",
     "agreement",
     "agreement_verdict",
@@ -60,6 +64,7 @@ __all__ = [
     "simulated",
     "summary",
     "tarp",
+    "traces",
     "two_sample",
     "visits",
 ]

@@ -38,12 +38,15 @@ class Limits:
         Between which the mean ratio of standard deviations must lie.
     c2st_mean : float
         Mean accuracy of the classifier two-sample test.
+    sd_ratio_each : (float, float), optional
+        Between which the median ratio of standard deviations of every parameter must lie.
     """
 
     shift_mean: float = 0.15
     shift_worst: float = 0.35
     sd_ratio_mean: tuple[float, float] = (0.9, 1.1)
     c2st_mean: float = 0.57
+    sd_ratio_each: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,6 +81,16 @@ class Distance:
             "sd_ratio_highest": float(ratios.max()), "c2st_mean": float(self.c2st.mean()),
             "c2st_worst": float(self.c2st.max()),
         }  # fmt: skip
+
+    def medians(self) -> dict[str, float]:
+        """Give the median ratio of standard deviations over the data sets, by parameter.
+
+        Returns
+        -------
+        dict of str to float
+            In the order of the parameters.
+        """
+        return {name: float(np.median(ratio)) for name, ratio in self.sd_ratio.items()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -164,7 +177,8 @@ class Comparison:
         return {
             "ok": self.ok, "verdict": self.verdict, "seed": self.seed, "trials": self.trials, "r_hat": self.r_hat,
             "limits": vars(self.limits), "learned": self.learned.summary(), "floor": self.floor.summary(),
-            "error_median_and_95": self.error, "sum_error_sd": self.sum_error, "data_sets": each,
+            "sd_ratio_medians": self.learned.medians(), "error_median_and_95": self.error,
+            "sum_error_sd": self.sum_error, "data_sets": each,
         }  # fmt: skip
 
     def _broken(self) -> list[str]:
@@ -172,6 +186,10 @@ class Comparison:
         found, limits = self.learned.summary(), self.limits
         low, high = limits.sd_ratio_mean
         broken = [] if low <= found["sd_ratio_mean"] <= high else [f"mean sd ratio {low:g} to {high:g}"]
+        if limits.sd_ratio_each is not None:
+            low, high = limits.sd_ratio_each
+            far = [f"{name} {ratio:.2f}" for name, ratio in self.learned.medians().items() if not low <= ratio <= high]
+            broken += [f"median sd ratio {low:g} to {high:g} ({', '.join(far)})"] if far else []
         for name in ("shift_mean", "shift_worst", "c2st_mean"):
             if not found[name] <= vars(limits)[name]:
                 broken.append(f"{name.replace('_', ' ')} <= {vars(limits)[name]:g}")

@@ -10,6 +10,8 @@ from firstpassage.models import plain
 if TYPE_CHECKING:
     from firstpassage.models.model import Model
 
+_SMALL = "trials"  # of which data sets have many
+
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
@@ -65,7 +67,7 @@ class Design:
         """Say the size in words, with a warning where draws are not independent."""
         low, high = self.trials
         size = f"{low}" if low == high else f"{low} to {high}"
-        unit = "window" if high == 1 and self.unit == "windows" else self.unit
+        unit = self.unit.removesuffix("s") if high == 1 and self.unit != _SMALL else self.unit
         text = f"{self.datasets} data sets of {size} {unit}, {self.draws} draws each"
         if self.short:
             text += f" ({self.short} data sets have an ESS below {self.draws})"
@@ -74,4 +76,5 @@ class Design:
 
 def unit(model: Model) -> str:
     """Name the trials of a model in reports."""
-    return "windows" if plain.schema(model).trial == "window" else "trials"
+    trial = plain.schema(model).trial
+    return f"{trial}s" if trial in ("window", "trace") else _SMALL

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from firstpassage import _nuts, _sampling, seeds
+from firstpassage import _nuts, _spaces, seeds
 from firstpassage.likelihood import Likelihood
 
 if TYPE_CHECKING:
     import jax
+
+    from firstpassage._spaces import Space
 
 _CANDIDATES, _STARTS = 256, 3  # points tried, of which the best are climbed from
 _STEPS = 25  # of each climb
@@ -39,12 +41,12 @@ class ModeEstimates:
         """Find the posterior mode of every data set: (dataset, parameter)."""
         import jax
 
-        priors = _sampling.priors(self.likelihood, self.prior)
+        space = _spaces.choose(self.likelihood, self.prior)
         found = []
         with jax.enable_x64():
-            climb = _climb(self.likelihood, priors)
+            climb = _climb(self.likelihood, space)
             for i, one in enumerate(x):
-                box = _nuts.bounds(self.likelihood, one, priors)
+                box = space.ends(self.likelihood, one)
                 key = jax.random.fold_in(seeds.key(seed, "starts"), i)
                 found.append(np.asarray(climb(*_nuts.pad(one), box[:, 0], box[:, 1], key)))
         return np.stack(found)
@@ -149,11 +151,11 @@ def _score(likelihood: Likelihood) -> Callable[..., jax.Array]:
 
 
 @lru_cache(maxsize=16)
-def _climb(likelihood: Likelihood, priors: tuple[Any, ...]) -> Callable[..., jax.Array]:
+def _climb(likelihood: Likelihood, space: Space) -> Callable[..., jax.Array]:
     """Compile the search of the mode."""
     import jax
 
-    return jax.jit(_Hill(likelihood=likelihood, priors=priors).top)
+    return jax.jit(_Hill(likelihood=likelihood, space=space).top)
 
 
 class _Climber(NamedTuple):
@@ -175,14 +177,14 @@ class _Hill:
     """
 
     likelihood: Likelihood
-    priors: tuple[Any, ...]
+    space: Space
 
     def top(self, x: Any, weight: Any, low: Any, high: Any, key: jax.Array) -> jax.Array:
         """Climb from the best of some points spread over the box, and return the highest place in the box."""
         import jax
         import jax.numpy as jnp
 
-        data, d = (x, weight, low, high), len(self.priors)
+        data, d = (x, weight, low, high), len(self.space.names)
         tried = jax.random.logistic(key, (_CANDIDATES, d), dtype=jnp.float64)
         height = jax.vmap(lambda z: self._trials(z, data).sum() + self._log_prior(z, data))(tried)
         best = tried[jnp.argsort(-jnp.where(jnp.isfinite(height), height, -jnp.inf))[:_STARTS]]
@@ -215,11 +217,9 @@ class _Hill:
         return _Climber(z, height, slope, information, jnp.clip(z + step, -_FARTHEST, _FARTHEST), damping)
 
     def _place(self, z: Any, data: tuple[Any, ...]) -> jax.Array:
-        """Map the real line into the box."""
-        import jax
-
+        """Give the parameters of a point of the real line."""
         *_, low, high = data
-        return low + (high - low) * jax.nn.sigmoid(z)
+        return self.space.parameters(z, low, high)
 
     def _trials(self, z: Any, data: tuple[Any, ...]) -> jax.Array:
         """Evaluate the weighted log density of every trial."""
@@ -230,8 +230,6 @@ class _Hill:
         return jnp.where(weight > 0, self.likelihood.function(x, theta), 0.0)
 
     def _log_prior(self, z: Any, data: tuple[Any, ...]) -> jax.Array:
-        """Sum the log priors; None is uniform."""
-        import jax.numpy as jnp
-
-        theta = self._place(z, data)
-        return sum((p.log_prob(v) for v, p in zip(theta, self.priors, strict=True) if p is not None), jnp.zeros(()))
+        """Evaluate the log prior, without the map's Jacobian."""
+        *_, low, high = data
+        return self.space.log_height(z, low, high)

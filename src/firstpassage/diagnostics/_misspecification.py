@@ -111,7 +111,8 @@ def misspecification(
       classification tree that separates trials of the fit from trials of the prior predictive.
 
     For foraging data, visits or windows, what is said of trials here holds of the decisions at the sites: to leave or
-    not, given distance, rewards and failures so far, and the last outcome.
+    not, given distance, rewards and failures so far, and the last outcome. For voltage traces it holds of stretches of
+    five samples: their mean, slope and roughness, the step to the next one, and the time since the last spike.
 
     The data had a say in the estimate, the replicates had none, which makes naive p values too large and the test
     weak. So replicates are estimated anew (by one scoring step for a likelihood, by one call of a learned posterior),
@@ -187,7 +188,7 @@ class _Test:
     """Run the test on data sets that were read and estimated."""
 
     sampler: Any
-    pieces: _pieces.Trials | _pieces.Decisions
+    pieces: _pieces.Pieces
     how: _estimates.Estimates
     everything: np.ndarray
     replicates: int
@@ -233,12 +234,10 @@ def _check(sampler: Any, replicates: Any, alpha: Any, prior: Mapping[str, Any] |
         )
 
 
-def _prior_predictive(
-    sampler: Any, pieces: _pieces.Trials | _pieces.Decisions, prior: Mapping[str, Any] | None, seed: int
-) -> np.ndarray:
+def _prior_predictive(sampler: Any, pieces: _pieces.Pieces, prior: Mapping[str, Any] | None, seed: int) -> np.ndarray:
     """Simulate single pieces at parameters from the prior: (n, column)."""
     given = dict(prior or {})
     parameters = [replace(p, prior=given.get(p.name, p.prior)) for p in sampler.parameters]
-    source = Model(name="prior", parameters=parameters, likelihood=pieces.everything)
+    source = Model(name="prior", parameters=parameters, likelihood=pieces.everything, prior=sampler.joint)
     theta = source.prior(_pieces.SIMULATED, seed=seeds.derive(seed, "prior predictive"))
     return pieces.everything(theta, seeds.generator(seed, "prior predictive"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.diagnostics import _predictive, _sites, _visit_statistics
+from firstpassage.diagnostics import _predictive, _sites, _trace_statistics, _visit_statistics
 from firstpassage.diagnostics._response_times import RESPONSES
 from firstpassage.errors import DataError, ModelError
 
@@ -154,7 +154,9 @@ def ppc(
         and mean and quantiles of rt for each response with ten trials or more. For foraging data x are the visits
         (visit, 4) with residence, stops, rewards and left, and the usual statistics are those of residence, stops and
         rewards of the visits that ended with a leave, the shares of leaves after 0, 1 and 2 rewards, the number of
-        visits, and the share of those that were cut off.
+        visits, and the share of those that were cut off. For voltage traces x is one row with mean, sd and minimum of
+        the voltage, sd of its steps, number of spikes, and time of the first, mean and variation of the intervals in
+        samples; `traces` tells more.
     by : str or array_like, shape (trial,), optional
         Condition of each trial, or the name of its column in `data`.
 
@@ -206,7 +208,11 @@ def ppc(
 def _replicated(
     sampler: Likelihood | Posterior, posterior: Any, own: np.ndarray, *, replicates: int, seed: int
 ) -> tuple[np.ndarray, Sequence[np.ndarray]]:
-    """Simulate data sets of the observed size; for foraging data, give the visits of the data and of each."""
+    """Simulate data sets of the observed size; of foraging data give the visits, of traces a row of statistics."""
+    if _trace_statistics.known(sampler.columns):
+        made = _predictive.replicate(sampler, posterior, trials=len(own), replicates=replicates, seed=seed)
+        rows = [np.array([[*_trace_statistics.describe(one).values()]]) for one in (own, *made)]
+        return rows[0], rows[1:]
     if not _sites.known(sampler.columns):
         again = _predictive.replicate(sampler, posterior, trials=len(own), replicates=replicates, seed=seed)
         return own, list(again)
@@ -254,6 +260,8 @@ def _column(data: Any, name: str) -> Any:
 
 def _usual(x: np.ndarray, columns: tuple[str, ...]) -> dict[str, Statistic]:
     """Choose statistics for trials (trial, column)."""
+    if _trace_statistics.known(columns):
+        return {name: partial(_entry, i=i) for i, name in enumerate(_trace_statistics.NAMES)}
     if _sites.known(columns):
         return _visit_statistics.usual()
     found: dict[str, Statistic] = {}
@@ -269,6 +277,11 @@ def _usual(x: np.ndarray, columns: tuple[str, ...]) -> dict[str, Statistic]:
             if (x[:, response] == code).sum() >= _FEWEST:
                 found |= _of_response(side, code, rt, response)
     return found
+
+
+def _entry(x: np.ndarray, *, i: int) -> float:
+    """Take one of the statistics of traces."""
+    return float(x[0, i])
 
 
 def _of_column(name: str, x: np.ndarray, i: int) -> dict[str, Statistic]:

@@ -66,7 +66,7 @@ def replicate(
     chosen, rng = choose(likelihood, draws, seed=seed, replicates=replicates)
     theta = {name: np.repeat(value, trials) for name, value in chosen.items()}
     simulate: Any = likelihood.simulate
-    return np.asarray(simulate(theta, rng)).reshape(replicates, trials, len(likelihood.columns))
+    return np.asarray(simulate(theta, rng)).reshape(replicates, trials, -1)
 
 
 def choose(

@@ -13,6 +13,7 @@ from firstpassage.diagnostics import _ranks
 from firstpassage.diagnostics._design import Design
 from firstpassage.diagnostics._simulated import Sampler, Simulated, Trials, resolve, simulate, tables
 from firstpassage.errors import ModelError
+from firstpassage.models import plain
 
 if TYPE_CHECKING:
     from firstpassage.models.model import Model
@@ -174,7 +175,7 @@ def _references(found: Simulated, seed: int) -> np.ndarray:
     truth = model.prior(_TRAINING, seed=seeds.derive(seed, "reference truths"))
     sizes = rng.choice(found.trials, size=_TRAINING)
     data = simulate(model, truth, sizes=sizes, seed=seeds.derive(seed, "reference data"))
-    known, wanted = (_features(tables(model, sets)) for sets in (data, found.data))
+    known, wanted = (_features(model, tables(model, sets)) for sets in (data, found.data))
     centre, spread = known.mean(axis=0), known.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     known, wanted = (_with_one(np.clip((part - centre) / scale, -_FAR, _FAR)) for part in (known, wanted))
@@ -184,8 +185,12 @@ def _references(found: Simulated, seed: int) -> np.ndarray:
     return wanted @ weights + rng.normal(size=(len(wanted), len(error))) * error
 
 
-def _features(sets: list[np.ndarray]) -> np.ndarray:
-    """Summarise every data set by mean, sd and quantiles of its columns."""
+def _features(model: Model, sets: list[np.ndarray]) -> np.ndarray:
+    """Summarise every data set by mean, sd and quantiles of its columns; of traces average the model's statistics."""
+    if plain.schema(model).trial == "trace" and model.summary is not None:
+        each = model.summary(np.concatenate(sets)[:, None])
+        first = np.cumsum([0, *map(len, sets[:-1])])
+        return np.add.reduceat(each, first, axis=0) / np.array(list(map(len, sets)))[:, None]
     rows = [np.concatenate([x.mean(0), x.std(0), *np.quantile(x, _QUANTILES, axis=0)]) for x in sets]
     return np.stack(rows)
 

@@ -18,6 +18,7 @@ from bayesflow.utils.serialization import serializable  # noqa: E402
 from firstpassage.estimators import _deepset, _flow_layers, _flows, _forward, _steps  # noqa: E402
 
 Element = Literal["trial", "decision"]
+_STEPS = 16  # of a series to build a network for; any other number will do
 
 
 @serializable("firstpassage.estimators")
@@ -158,13 +159,7 @@ class SeededDeepSet(bf.networks.DeepSet):
         if self.built:
             return
         super().build(input_shape)
-        rng = np.random.default_rng(self.seed)
-        for variable in self.variables:
-            if variable.trainable and len(variable.shape) > 1:
-                variable.assign(_orthogonal(tuple(variable.shape), rng))
-            elif "seed_generator" in variable.path:
-                variable.assign(rng.integers(2**32, size=variable.shape, dtype=np.uint32))
-        self.named = {f"summary/{i}": variable for i, variable in enumerate(self.trainable_variables)}
+        self.named = _seeded(self, self.seed)
 
     def call(self, x: Any, training: bool = False, **kwargs: Any) -> Any:
         """Give the learned summaries (dataset, size) of sets (dataset, trial, feature)."""
@@ -175,10 +170,52 @@ class SeededDeepSet(bf.networks.DeepSet):
         return (input_shape[0], self.size)
 
 
+@serializable("firstpassage.estimators")
+class SeededTimeSeries(bf.networks.TimeSeriesNetwork):
+    """BayesFlow's network for time series with the sizes asked for, of which nothing depends on a global generator.
+
+    A convolution, and two bidirectional recurrent layers, one of them with skips. BayesFlow calls the size of the
+    latter ``recurrent_dim``; what it does not know, such as ``hidden_dim``, it ignores without a word.
+
+    Parameters
+    ----------
+    size : int
+        Number of learned summaries.
+    hidden : int
+        Units of each recurrent layer.
+    seed : int
+        Of the first weights and of the dropout.
+    """
+
+    def __init__(self, size: int, hidden: int = 64, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(summary_dim=size, recurrent_dim=hidden, **kwargs)
+        self.size, self.hidden, self.seed = size, hidden, seed
+        self.fixed: dict[str, np.ndarray] = {}
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what makes the same untrained network."""
+        own = {"size": self.size, "hidden": self.hidden, "seed": self.seed}
+        return bf.networks.SummaryNetwork.get_config(self) | own
+
+    def build(self, input_shape: Any) -> None:
+        """Build BayesFlow's layers, and draw kernels and the state of the dropout from the seed."""
+        if self.built:
+            return
+        super().build(input_shape)
+        self.named = _seeded(self, self.seed)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Say the shape of the learned summaries."""
+        return (input_shape[0], self.size)
+
+
 def network(settings: Mapping[str, Any], *, seed: int) -> Any:
     """Make the untrained summary network of the settings, whose first weights come from the seed."""
-    widths, size, activation = tuple(settings["widths"]), int(settings["summaries"]), settings["activation"]
-    match settings.get("summary", "moments"):
+    size, activation, kind = int(settings["summaries"]), settings["activation"], settings.get("summary", "moments")
+    if kind == "timeseries":
+        return SeededTimeSeries(size, hidden=int(settings["hidden"]), seed=seed)
+    widths = tuple(settings["widths"])
+    match kind:
         case "deepset" | "decisions" as summary:
             single = tuple(settings["trial_widths"])
             element: Element = "trial" if summary == "deepset" else "decision"
@@ -189,9 +226,10 @@ def network(settings: Mapping[str, Any], *, seed: int) -> Any:
 
 
 def rebuilt(arrays: Mapping[str, np.ndarray], *, settings: Mapping[str, Any]) -> Any:
-    """Put trained weights back into BayesFlow's deep set."""
-    made = SeededDeepSet(int(settings["summaries"]))
-    made.build((1, settings["trials"][1], 2 * arrays["features/set"].shape[1] + 1))
+    """Put trained weights back into a network of BayesFlow's."""
+    made, columns = network(settings, seed=0), arrays["features/set"].shape[1]
+    series = settings["summary"] == "timeseries"
+    made.build((1, _STEPS, columns) if series else (1, settings["trials"][1], 2 * columns + 1))
     for name, variable in made.named.items():
         variable.assign(arrays[name])
     return made
@@ -217,6 +255,17 @@ def _layers(prefix: str, sizes: tuple[int, ...], rng: np.random.Generator) -> di
     for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
         first |= _layer(f"{prefix}/{i}" if i < len(sizes) - 2 else f"{prefix}/head", before, after, rng)
     return first
+
+
+def _seeded(network: Any, seed: int) -> dict[str, Any]:
+    """Draw kernels and the state of the dropout of a network of BayesFlow's, and name what is trained."""
+    rng = np.random.default_rng(seed)
+    for variable in network.variables:
+        if variable.trainable and len(variable.shape) > 1 and "bias" not in variable.path:
+            variable.assign(_orthogonal(tuple(variable.shape), rng))
+        elif "seed_generator" in variable.path:
+            variable.assign(rng.integers(2**32, size=variable.shape, dtype=np.uint32))
+    return {f"summary/{i}": variable for i, variable in enumerate(network.trainable_variables)}
 
 
 def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -35,11 +35,11 @@ class Conditional:
         self._draw: Callable[..., Any] = jax.jit(jax.vmap(draw))
 
     def summarise(self, features: Sequence[np.ndarray]) -> np.ndarray:
-        """Give learned summaries (dataset, summary) of fixed statistics (feature,), or of trials (trial, column)."""
+        """Give learned summaries (dataset, summary) of statistics (feature,), series or trials (trial, column)."""
         if self.kind in ("deepset", "bayesflow"):
             return self._of_sets(features)
         scaled = ((np.stack(features) - self.centre) / self.spread).astype(np.float32)
-        if self.kind == "decisions":
+        if self.kind in ("decisions", "timeseries"):
             chunks = [_filled(scaled[i : i + _SETS], _SETS) for i in range(0, len(scaled), _SETS)]
             return np.concatenate([np.asarray(self._summarise(x)) for x in chunks])[: len(scaled)]
         return _chunked(self._summarise, scaled)
@@ -78,7 +78,7 @@ def _summary(kind: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str,
     if kind in ("deepset", "decisions"):
         summaries = _deepset.summaries if kind == "deepset" else _steps.summaries
         return lambda x: summaries(arrays, x, activation=activation)
-    if kind == "bayesflow":
+    if kind in ("bayesflow", "timeseries"):
         from firstpassage.estimators import _amortized
 
         network = _amortized.rebuilt(arrays, settings=settings)

@@ -42,8 +42,8 @@ def correct(posterior: Posterior, x: np.ndarray, *, draws: int, seed: int) -> Co
     exact = _exact(posterior)
     proposals = max(_MORE * draws, _FEWEST)
     while True:
-        theta, log_q = (one[0] for one in posterior.propose([x], draws=proposals, seed=seed))
-        log_weight = _log_target(posterior, exact, theta, x) - log_q
+        theta, log_q, log_prior = (one[0] for one in posterior.weigh([x], draws=proposals, seed=seed))
+        log_weight = _log_likelihood(posterior, exact, theta, x) + log_prior - log_q
         weight, k = _weights.smoothed(log_weight)
         effective = _weights.effective(weight) if np.isfinite(k) else 0.0
         if effective >= draws or proposals >= _MOST * draws or k > TRUSTED:
@@ -80,8 +80,7 @@ def _exact(posterior: Posterior) -> Likelihood:
     return posterior.exact
 
 
-def _log_target(posterior: Posterior, exact: Likelihood, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Evaluate log prior + exact log likelihood for each draw."""
+def _log_likelihood(posterior: Posterior, exact: Likelihood, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Evaluate the exact log likelihood for each draw."""
     values = {name: theta[:, i] for i, name in enumerate(posterior.parameter_names)}
-    summed = exact.summed(x if posterior.given is None else exact.read(posterior.given(x)), values)
-    return summed + posterior.log_prior(values)
+    return exact.summed(x if posterior.given is None else exact.read(posterior.given(x)), values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import numpy as np
 from firstpassage import seeds
 from firstpassage.errors import DataError, ModelError
 from firstpassage.estimators import _deepset, _latent, _moments, _steps
+from firstpassage.estimators._latent import Space
 from firstpassage.estimators._moments import Encode
-from firstpassage.models import plain
 from firstpassage.models.model import Model
 
 if TYPE_CHECKING:
@@ -27,19 +28,20 @@ class FreshSets:
     """Simulate new sets whenever asked, with numbers of trials spread evenly over the logarithm of their range."""
 
     model: Model
+    space: Space
     trials: tuple[int, int]
     encode: Encode
     seed: int
     batch: int
 
     def draw(self, n: int, *, purpose: str) -> tuple[np.ndarray, Features]:
-        """Simulate n sets: parameters on the real line (n, parameter), and features (n, feature) or trials."""
+        """Simulate n sets: places on the flow's line (n, coordinate), and features (n, feature) or trials."""
         rng = seeds.generator(self.seed, f"sizes: {purpose}")
-        theta = self.model.prior(n, seed=seeds.derive(self.seed, f"prior: {purpose}"))
+        points = _latent.draw(self.model, n, seed=seeds.derive(self.seed, f"prior: {purpose}"))
         latent, features = [], []
         for start in range(0, n, _GROUP):
-            rows = {name: value[start : start + _GROUP] for name, value in theta.items()}
-            u, s = self._group(rows, trials=_size(self.trials, rng), seed=int(rng.integers(2**32)))
+            some = points[start : start + _GROUP]
+            u, s = self._group(some, trials=_size(self.trials, rng), seed=int(rng.integers(2**32)))
             latent.append(u)
             features.append(s)
         order = rng.permutation(n)
@@ -49,11 +51,12 @@ class FreshSets:
         order = _deepset.alike(order, sets.sizes, batch=self.batch, rng=rng)
         return np.concatenate(latent)[order], sets[order]
 
-    def _group(self, theta: Mapping[str, np.ndarray], *, trials: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def _group(self, points: np.ndarray, *, trials: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Simulate one group with equally many trials."""
-        data = self.model.likelihood(theta, trials=trials, seed=seed)
+        data = self.model.likelihood(_latent.named(self.model, points), trials=trials, seed=seed)
         x = np.concatenate([np.reshape(v, (*v.shape[:2], -1)) for v in data.values()], axis=2, dtype=np.float64)
-        return on_line(self.model, theta, x), self.encode(x)
+        features = self.encode(x)
+        return self.space.line(points, x, features), features
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,10 +99,17 @@ def repeated(feed: Feed, *, passes: int, seed: int, batch: int) -> Feed:
 
 
 def encoder(model: Model, *, trials: tuple[int, int], summary: str) -> Encode:
-    """Choose what a summary network takes of sets: fixed statistics, the steps of a trial, or all trials."""
+    """Choose what a summary network takes of sets: fixed statistics, the steps of a trial, series, or all trials."""
     if summary == "decisions":
         return _steps.encoder(model)
+    if summary == "timeseries" and model.schema is not None:
+        return partial(_series, number=model.schema.series)
     return _moments.encoder(model, trials=trials) if summary == "moments" else _all_trials
+
+
+def _series(x: np.ndarray, *, number: int) -> np.ndarray:
+    """Put the series of one trial side by side: (dataset, step, series)."""
+    return np.moveaxis(x.reshape(len(x), number, -1), 1, 2).astype(np.float32)
 
 
 def _all_trials(x: np.ndarray) -> np.ndarray:
@@ -111,6 +121,7 @@ def source(
     model: Model,
     simulations: Mapping[str, Any] | None,
     *,
+    space: Space,
     trials: tuple[int, int],
     encode: Encode,
     seed: int,
@@ -118,7 +129,7 @@ def source(
 ) -> FreshSets | TableSets:
     """Take a user's table of sets with equally many trials, or simulate."""
     if simulations is None:
-        return FreshSets(model=model, trials=trials, encode=encode, seed=seed, batch=batch)
+        return FreshSets(model=model, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
     names = model.parameter_names
     variables = [name for name in simulations if name not in names]
     if any(name not in simulations for name in names) or not variables:
@@ -134,9 +145,10 @@ def source(
     if len(x) < 20:
         raise DataError(f"simulations must hold at least 20 sets; got {len(x)}.")
     features: Features = encode(x)
+    latent = space.line(_latent.points(model, theta, seed=seed), x, features)
     if encode is _all_trials:
         features = _deepset.merged([features], longest=x.shape[1])
-    return TableSets(latent=on_line(model, theta, x), features=features, seed=seed)
+    return TableSets(latent=latent, features=features, seed=seed)
 
 
 def rows(features: Features) -> np.ndarray:
@@ -150,12 +162,6 @@ def scaled(features: Features, scaling: np.ndarray) -> Features:
         return replace(features, scaling=scaling)
     centre, spread = scaling
     return ((features - centre) / spread).astype(np.float32)
-
-
-def on_line(model: Model, theta: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """Map parameters to the real line between the bounds that each set allows."""
-    limits = _latent.bounds(model.parameters, plain.schema(model).limits, list(x))
-    return _latent.to_line(_latent.stacked(theta, model.parameter_names), limits)
 
 
 def _size(trials: tuple[int, int], rng: np.random.Generator) -> int:

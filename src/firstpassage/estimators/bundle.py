@@ -279,9 +279,11 @@ def _trained(result: Any) -> bool:
 
 
 def _probe(result: Likelihood | Posterior) -> dict[str, Any]:
-    """Evaluate 16 rows spread over the box, on data that all of them allow."""
-    rng = np.random.default_rng(0)
+    """Evaluate 16 rows spread over the box, or drawn from a joint prior, on data that all of them allow."""
+    rng, joint = np.random.default_rng(0), result.joint
     theta = {p.name: rng.uniform(*p.bounds, 16) for p in result.parameters}
+    if joint is not None:
+        theta = joint.parameters(joint.sample(16, rng))
     if result.simulate is None:
         raise ModelError(f"the likelihood of {result.model} has no simulator, so its bundle cannot have probe rows.")
     if isinstance(result, Likelihood):

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from firstpassage.estimators._stream import Feed
     from firstpassage.estimators.posterior import Posterior
 
-SUMMARIES = ("moments", "decisions", "deepset", "bayesflow")
+SUMMARIES = ("moments", "decisions", "deepset", "bayesflow", "timeseries")
+_UNUSED = {  # settings, by the summary that does without them
+    "moments": {"summary", "trial_widths", "hidden"},
+    "decisions": {"hidden"},
+    "deepset": {"hidden"},
+    "bayesflow": {"trial_widths", "hidden"},
+    "timeseries": {"trial_widths", "widths"},
+}
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,14 @@ class NPE:
         Supplies parameters and sets of trials. Never a density.
     trials : int or (int, int), optional
         Numbers of trials of the sets to train for: one, or the ends of a range. None is 20 to 1,000; or 1 where a
-        trial is a sequence of decisions, such as a window of sites.
-    summary : {"moments", "decisions", "deepset", "bayesflow"}, optional
+        trial is a sequence of decisions, such as a window of sites, or holds long series, such as a trace.
+    summary : {"moments", "decisions", "deepset", "bayesflow", "timeseries"}, optional
         Where those numbers come from: fixed statistics, fastest on a CPU, which may lose information; for one trial
         that is a sequence of decisions, averages and maxima of a small perceptron for each decision with what led to
         it; the same for trials, which is learned too and needs no statistics that suit the model; or BayesFlow's
-        ``DeepSet`` with its own settings, which cannot leave out trials and hence takes one number of trials only.
+        ``DeepSet`` with its own settings, which cannot leave out trials and hence takes one number of trials only; or,
+        for one trial that holds long series, such as a voltage trace, BayesFlow's ``TimeSeriesNetwork`` on the raw
+        series, which is slow on a CPU.
         None is "decisions" where there are such and `trials` is 1, and else "moments".
     flow : {"maf-spline", "maf", "spline", "affine", "mdn"}
         Masked autoregressive flow with splines or affine; BayesFlow's coupling flow; mixture of normals.
@@ -50,6 +59,8 @@ class NPE:
         Hidden widths of the flow's perceptrons, and of the summary network.
     trial_widths : tuple of int
         Hidden widths of the perceptron for single decisions or trials; the last layer is pooled.
+    hidden : int
+        Units of each recurrent layer of "timeseries".
     summaries : int
         Number of learned summaries.
     bins, components : int
@@ -92,12 +103,13 @@ class NPE:
     model: Model
     _: KW_ONLY
     trials: int | tuple[int, int] | None = None
-    summary: Literal["moments", "decisions", "deepset", "bayesflow"] | None = None
+    summary: Literal["moments", "decisions", "deepset", "bayesflow", "timeseries"] | None = None
     flow: Literal["maf-spline", "maf", "spline", "affine", "mdn"] = "maf-spline"
     layers: int = 3
     flow_widths: tuple[int, ...] = (128, 128)
     widths: tuple[int, ...] = (256, 256, 256)
     trial_widths: tuple[int, ...] = (64, 64)
+    hidden: int = 64
     summaries: int = 32
     bins: int = 8
     components: int = 8
@@ -120,7 +132,7 @@ class NPE:
             sequence = self.model.decisions is not None and self.trials == (1, 1)
             object.__setattr__(self, "summary", "decisions" if sequence else "moments")
         _run.fill(self, {"batch": 128 if self.summary == "decisions" else 512})
-        for name in ("layers", "summaries", "bins", "components", "passes"):
+        for name in ("layers", "hidden", "summaries", "bins", "components", "passes"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
         _run.check_clip(self.clip)
@@ -195,13 +207,17 @@ class NPE:
         (AmortizedPosterior, callable)
             BayesFlow's estimator with weights drawn from the seed, and its feed.
         """
-        from firstpassage.estimators import _sets
+        from firstpassage.estimators import _latent, _sets
 
         trials, batch = _range(self.trials), self.settings()["batch"]
         encode = _sets.encoder(self.model, trials=trials, summary=str(self.summary))
-        source = _sets.source(self.model, simulations, trials=trials, encode=encode, seed=seed, batch=batch)
+        space = _latent.space(self.model, encode=encode if self.summary == "moments" else None)
+        source = _sets.source(
+            self.model, simulations, space=space, trials=trials, encode=encode, seed=seed, batch=batch
+        )
         _, features = source.draw(4096, purpose="features")
         estimator = self._estimator(features, seed)
+        estimator.scaling |= space.arrays()
         scaling = estimator.scaling["features/set"]
 
         def feed(n: int, purpose: str) -> dict[str, Any]:
@@ -237,8 +253,8 @@ class NPE:
         dict
             As JSON can hold it; what concerns other summaries than "moments" only where there is one.
         """
-        unused = {"moments": {"summary", "trial_widths"}, "bayesflow": {"trial_widths"}}.get(str(self.summary), set())
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
+        unused = {"model", *_UNUSED[str(self.summary)]}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}
 
 
 def _check_summary(method: NPE) -> None:
@@ -251,6 +267,11 @@ def _check_summary(method: NPE) -> None:
             f'summary="bayesflow" takes one number of trials, since BayesFlow\'s DeepSet cannot leave out trials; got '
             f'trials={method.trials!r}. Pass trials={high}, or summary="deepset".'
         )
+    if method.summary == "timeseries" and (not _has_series(method.model) or high > 1):
+        raise ModelError(
+            f'summary="timeseries" takes one trial that holds long series; got the model {method.model.name} and '
+            f'trials={method.trials!r}. Pass trials=1 of a model whose schema has series, or summary="moments".'
+        )
     if method.summary == "decisions" and (method.model.decisions is None or high > 1):
         raise ModelError(
             f'summary="decisions" takes one trial that is a sequence of decisions; got the model {method.model.name} '
@@ -259,8 +280,13 @@ def _check_summary(method: NPE) -> None:
 
 
 def _usual(model: Model) -> tuple[int, int]:
-    """Choose numbers of trials: one where a trial is itself a long sequence."""
-    return (20, 1000) if model.decisions is None else (1, 1)
+    """Choose numbers of trials: one where a trial is itself a long sequence, or long series."""
+    return (1, 1) if _has_series(model) or model.decisions is not None else (20, 1000)
+
+
+def _has_series(model: Model) -> bool:
+    """Tell whether a trial holds long series."""
+    return model.schema is not None and model.schema.series > 0
 
 
 def _range(trials: Any) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from firstpassage.estimators import _correction, _latent
 from firstpassage.estimators._correction import Corrected
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import plain
+from firstpassage.models.joint import Joint
 from firstpassage.models.model import Model
 from firstpassage.models.parameter import Parameter
 
@@ -63,6 +64,10 @@ class Posterior:
         ``describe(x) -> {name: (trial,)}``: what to list of every trial, where `columns` do not name the columns of x.
     given : callable, optional
         ``given(x)`` undoes `read`, where the exact likelihood reads the same data in another way.
+    joint : Joint, optional
+        The prior of parameters that depend on each other, which every draw obeys.
+    guess : callable, optional
+        ``guess(encode(x)) -> (centre, spread)`` of the coordinates of a joint prior, from which the flow starts.
 
     Examples
     --------
@@ -88,6 +93,8 @@ class Posterior:
     arrays: Mapping[str, np.ndarray]
     describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
     given: Callable[[np.ndarray], Any] | None = None
+    joint: Joint | None = None
+    guess: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
 
     @property
     def kind(self) -> Literal["npe"]:
@@ -103,6 +110,14 @@ class Posterior:
     def box(self) -> dict[str, tuple[float, float]]:
         """Lower and upper bound of every parameter, in the parameter's unit."""
         return {p.name: p.bounds for p in self.parameters}
+
+    @cached_property
+    def _space(self) -> _latent.Space:
+        """Hold how parameters lie on the flow's line."""
+        return _latent.trained(
+            self.arrays, joint=self.joint, box=self.parameters, limits=self.limits, prior=self.log_prior,
+            guess=None if self.guess is None else _latent.Guess(self.guess, self.encode),
+        )  # fmt: skip
 
     @cached_property
     def _network(self) -> Conditional:
@@ -174,11 +189,27 @@ class Posterior:
         Returns
         -------
         (ndarray, ndarray), shapes (dataset, draw, parameter) and (dataset, draw)
-            Parameters, and the log density of the network there.
+            Parameters, and the log density of the network there; with a joint prior that of its coordinates.
         """
-        limits = _latent.bounds(self.parameters, self.limits, x)[:, None]
         u, log_q = self._network.draw(self.summaries(x), _keys(seed, len(x), draws))
-        return _latent.from_line(u, limits), log_q + _latent.log_jacobian(u, limits)
+        return self._space.parameters(u, x), log_q + self._space.log_change(u, x)
+
+    def weigh(self, x: Sequence[np.ndarray], *, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw as `propose` does, and evaluate the prior in the same measure, for importance weights.
+
+        Parameters
+        ----------
+        x, draws, seed
+            As for `propose`.
+
+        Returns
+        -------
+        (ndarray, ndarray, ndarray), shapes (dataset, draw, parameter) and twice (dataset, draw)
+            Parameters, log density of the network, and log density of the prior.
+        """
+        u, log_q = self._network.draw(self.summaries(x), _keys(seed, len(x), draws))
+        log_prior = self._space.log_prior(u, x)
+        return self._space.parameters(u, x), log_q + self._space.log_change(u, x), log_prior
 
     def summaries(self, x: Sequence[np.ndarray]) -> np.ndarray:
         """Give the learned summaries of sets that were read already.
@@ -212,7 +243,8 @@ class Posterior:
         Returns
         -------
         ndarray, shape (n,), float64
-            Nats; -inf outside the box and where the data are impossible.
+            Nats; -inf outside the box and where the data are impossible. Of a parameter at an atom of a joint prior
+            the log of its mass.
 
         Raises
         ------
@@ -258,7 +290,7 @@ class Posterior:
         Returns
         -------
         dict of str to float
-            The mode of the network's density.
+            The mode of the network's density; with a joint prior that of its coordinates.
 
         Raises
         ------
@@ -268,15 +300,16 @@ class Posterior:
         from scipy.optimize import minimize
 
         x = self._read(data, False, corrected=False)
-        theta, log_q = self.propose(x, draws=1000, seed=seed)
-        limits = _latent.bounds(self.parameters, self.limits, x)[0]
-        start = _latent.to_line(theta[0, np.argmax(log_q[0])], limits)
+        summaries = self.summaries(x)
+        u, log_q = self._network.draw(summaries, _keys(seed, 1, 1000))
+        start = u[0, np.argmax(log_q[0] + self._space.log_change(u, x)[0])]
 
-        def height(u: np.ndarray) -> float:
-            return -float(self._log_q(_latent.from_line(u, limits)[None, None], x)[0, 0])
+        def height(at: np.ndarray) -> float:
+            place = at[None, None]
+            return -float((self._network.log_prob(place, summaries) + self._space.log_change(place, x))[0, 0])
 
         best = minimize(height, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-5, "maxiter": 800})
-        mode = _latent.from_line(best.x, limits)
+        mode = self._space.parameters(best.x[None, None], x)[0, 0]
         return {name: float(value) for name, value in zip(self.parameter_names, mode, strict=True)}
 
     def _read(self, data: Any, many: bool, *, corrected: bool) -> list[np.ndarray]:
@@ -294,11 +327,8 @@ class Posterior:
 
     def _log_q(self, theta: np.ndarray, x: Sequence[np.ndarray]) -> np.ndarray:
         """Evaluate the log density at theta (dataset, n, parameter): (dataset, n)."""
-        limits = _latent.bounds(self.parameters, self.limits, x)[:, None]
-        inside = ((theta > limits[..., 0]) & (theta < limits[..., 1])).all(-1)
-        u = np.where(inside[..., None], _latent.to_line(theta, limits), 0.0)
-        log_q = self._network.log_prob(u, self.summaries(x)) + _latent.log_jacobian(u, limits)
-        return np.where(inside, log_q, -np.inf)
+        u, gain = self._space.place(theta, x)
+        return self._network.log_prob(u, self.summaries(x)) + gain
 
     def _tree(
         self, theta: np.ndarray, statistics: dict[str, np.ndarray], *, x: Sequence[np.ndarray], many: bool
@@ -365,5 +395,5 @@ def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
         read=schema.read, limits=schema.limits, simulate=partial(_assemble.simulate_rows, model),
         encode=_sets.encoder(model, trials=(low, high), summary=card["settings"].get("summary", "moments")),
         log_prior=model.log_prior, exact=model.exact, describe=schema.describe, given=schema.given,
-        card=dict(card), arrays=dict(arrays),
+        card=dict(card), arrays=dict(arrays), joint=model.joint, guess=model.guess,
     )  # fmt: skip

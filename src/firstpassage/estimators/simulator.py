@@ -31,11 +31,13 @@ def make(model: Model, *, trials: int, seed: int) -> bf.simulators.Simulator:
     Returns
     -------
     bayesflow.simulators.Simulator
-        Made by ``make_simulator([prior, likelihood])``.
+        Made by ``make_simulator([prior, likelihood])``. Where a trial is a series, data have shape (batch, sample, 1),
+        or (batch, trials, sample, 1) with more than one trial.
     """
     backend.require_jax()
     import bayesflow as bf
 
+    series = model.schema is not None and model.schema.series > 0
     prior_seeds, likelihood_seeds = _stream(seed, "prior stream"), _stream(seed, "likelihood stream")
 
     def prior(batch_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -44,10 +46,16 @@ def make(model: Model, *, trials: int, seed: int) -> bf.simulators.Simulator:
     def likelihood(batch_shape: tuple[int, ...], **theta: np.ndarray) -> dict[str, np.ndarray]:
         n = int(np.prod(batch_shape))
         rows = {name: np.broadcast_to(np.ravel(theta[name]), (n,)) for name in model.parameter_names}
-        return model.likelihood(rows, trials=trials, seed=next(likelihood_seeds))
+        made = model.likelihood(rows, trials=trials, seed=next(likelihood_seeds))
+        return {name: _series(value) for name, value in made.items()} if series else made
 
     batched = {"prior": {"is_batched": True}, "likelihood": {"is_batched": True}}
     return bf.make_simulator([prior, likelihood], obj_kwargs=batched)
+
+
+def _series(value: np.ndarray) -> np.ndarray:
+    """Give series a channel, as BayesFlow's networks want them; a single trial of them is the data set itself."""
+    return value[:, 0, :, None] if value.shape[1] == 1 else value[..., None]
 
 
 def _stream(seed: int, purpose: str) -> Iterator[int]:

@@ -11,7 +11,8 @@ from firstpassage.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMES = ("foraging",)
+_FILES = {"foraging": "foraging_session", "lif": "lif_recording"}
+NAMES = tuple(_FILES)
 
 
 def example(name: str) -> pd.DataFrame:
@@ -19,14 +20,15 @@ def example(name: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    name : {"foraging"}
-        Sites of one mouse in patches of two odours, columns session, patch, odor, patch_time (in units of 88.73 cm),
-        reward, stop; the end of each session cuts off a visit.
+    name : {"foraging", "lif"}
+        "foraging": sites of one mouse in patches of two odours, columns session, patch, odor, patch_time (in units of
+        88.73 cm), reward, stop; the end of each session cuts off a visit. "lif": three traces of one neuron, columns
+        trace, time (ms), voltage (mV), spikes (0 or 1).
 
     Returns
     -------
     DataFrame
-        ``.attrs`` hold the parameters that made it, by odor, under ``"truth"``, and the ``"seed"``.
+        ``.attrs`` hold the parameters that made it, for foraging by odor, under ``"truth"``, and the ``"seed"``.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def example(name: str) -> pd.DataFrame:
     import pandas as pd
 
     folder = resources.files("firstpassage") / "data"
-    with (folder / f"{name}_session.csv").open(encoding="utf-8") as file:
+    with (folder / f"{_FILES[name]}.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file)
-    table.attrs.update(json.loads((folder / f"{name}_session.json").read_text(encoding="utf-8")))
+    table.attrs.update(json.loads((folder / f"{_FILES[name]}.json").read_text(encoding="utf-8")))
     return table

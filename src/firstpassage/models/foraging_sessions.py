@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike
 
 from firstpassage import seeds
 from firstpassage.errors import ModelError
+from firstpassage.models import _counters
 
 Start = Literal["patch", "burn_in"]
 
@@ -36,8 +37,6 @@ PARAMETERS = ("drift_rate", "reward_bump", "failure_bump", "noise_std")
 COLUMNS = ("patch_time", "reward", "stop")
 
 _BATCH = 1024  # rows of one call: their state stays in the first-level cache
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # of Threefry-2x32
-_PARITY = 0x1BD11BDA  # of Threefry's key schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,11 +291,11 @@ def _site(
 ) -> tuple[_State, tuple[jax.Array, jax.Array]]:
     """Run to the next site; outcome 0 is to leave there, 1 to stop for nothing, 2 to stop and be rewarded."""
     drift, reward_bump, failure_bump, noise = theta
-    distance = _once(length + _gap(bits[0], task))
-    grown = _once(state.evidence + drift * distance + noise * jnp.sqrt(distance) * _normal(bits[1]))
+    distance = _counters.once(length + _gap(bits[0], task))
+    grown = _counters.once(state.evidence + drift * distance + noise * jnp.sqrt(distance) * _counters.normal(bits[1]))
     patch_time = state.patch_time + distance
     stop = grown < task.threshold
-    reward = stop & (_uniform(bits[2]) < state.probability)
+    reward = stop & (_counters.uniform(bits[2]) < state.probability)
     evidence = jnp.where(reward, grown + reward_bump, grown + failure_bump)
     probability = jnp.where(reward, state.probability * math.exp(-task.depletion), state.probability)
     after = _State(
@@ -307,41 +306,13 @@ def _site(
     return after, (patch_time, stop.astype(jnp.float32) + reward.astype(jnp.float32))
 
 
-def _once(x: jax.Array) -> jax.Array:
-    """Have XLA compute x once: it would otherwise repeat all that leads to x in each of the loops that use it."""
-    return lax.optimization_barrier(x)
-
-
 def _gap(bits: jax.Array, task: Task) -> jax.Array:
     """Draw gaps from the truncated exponential distribution, by inversion; in units of distance."""
     mass = -math.expm1(-(task.gap_max - task.gap_min) / task.gap_scale)
-    return (task.gap_min - task.gap_scale * jnp.log1p(-mass * _uniform(bits))) / task.unit_length
-
-
-def _uniform(bits: jax.Array) -> jax.Array:
-    """Turn 32 bits into a number on the 2**24 steps of [0, 1) that float32 can tell apart."""
-    return (bits >> 8).astype(jnp.int32).astype(jnp.float32) * 2.0**-24
-
-
-def _normal(bits: jax.Array) -> jax.Array:
-    """Turn 32 bits into a standard normal number, by inversion: symmetric, at most 5.4 away from 0."""
-    odd = (bits >> 8).astype(jnp.int32) * 2 + (1 - 2**24)
-    return math.sqrt(2.0) * lax.erf_inv(odd.astype(jnp.float32) * 2.0**-24)
+    return (task.gap_min - task.gap_scale * jnp.log1p(-mass * _counters.uniform(bits))) / task.unit_length
 
 
 def _bits(words: jax.Array, rows: jax.Array, k: jax.Array) -> tuple[jax.Array, ...]:
     """Give 3 x 32 bits for each row at site k."""
-    even, odd = (_threefry(words, rows, jnp.full_like(rows, 2 * k + j)) for j in range(2))
-    return tuple(_once(x) for x in (*even, odd[0]))
-
-
-def _threefry(words: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Scramble counters by Threefry-2x32-20, JAX's own default, written out so that XLA fuses it with its use."""
-    keys = (words[0], words[1], words[0] ^ words[1] ^ jnp.uint32(_PARITY))
-    x, y = x + keys[0], y + keys[1]
-    for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
-            x = x + y
-            y = x ^ ((y << rotation) | (y >> (32 - rotation)))
-        x, y = x + keys[(group + 1) % 3], y + keys[(group + 2) % 3] + jnp.uint32(group + 1)
-    return x, y
+    even, odd = (_counters.threefry(words, rows, jnp.full_like(rows, 2 * k + j)) for j in range(2))
+    return tuple(_counters.once(x) for x in (*even, odd[0]))

@@ -12,6 +12,7 @@ from firstpassage import seeds
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import _simulate
+from firstpassage.models.joint import Joint
 from firstpassage.models.parameter import Parameter
 from firstpassage.models.records import Decisions, Mixed, Schema, Statistics, Symmetry
 
@@ -35,9 +36,9 @@ class Model:
         The simulator of data given parameters. Style "batch": ``f(theta, *, trials, rng)`` with a dict of (n,) arrays,
         returning a dict of (n, trials, ...) arrays; "single": the same for one parameter set, with floats and
         (trials, ...); "jax": as "single", traceable, with a JAX key as `rng`; it is vmapped and compiled.
-    prior : callable or distribution, optional
-        ``f(n, *, rng)`` returning a dict of (n,) arrays (then only posterior estimators can use the model). None
-        draws each parameter from its own prior.
+    prior : callable or Joint, optional
+        ``f(n, *, rng)`` returning a dict of (n,) arrays (then only posterior estimators can use the model), or a
+        joint prior with a density. None draws each parameter from its own prior.
     exact : Likelihood, optional
         The exact likelihood, if it can be computed.
     schema : Schema, optional
@@ -52,6 +53,9 @@ class Model:
         Statistics of a trial that a likelihood can be learned of, where that of the trial itself cannot.
     summary : callable, optional
         Summary statistics of the data.
+    guess : callable, optional
+        ``guess(statistics) -> (centre, spread)``, each (n, coordinate): where about the posterior lies in the
+        coordinates of a joint prior, from those statistics; a network learns how it differs.
     style : {"batch", "single", "jax"}
         How `likelihood` wants to be called.
     settings : mapping, optional
@@ -77,7 +81,7 @@ class Model:
         name: str,
         parameters: Sequence[Parameter],
         likelihood: Callable[..., Any],
-        prior: Any = None,
+        prior: Callable[..., Any] | Joint | None = None,
         exact: Likelihood | None = None,
         schema: Schema | None = None,
         symmetry: Symmetry | None = None,
@@ -85,6 +89,7 @@ class Model:
         decisions: Decisions | None = None,
         statistics: Statistics | None = None,
         summary: Callable[..., Any] | None = None,
+        guess: Callable[..., Any] | None = None,
         style: Style = "batch",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
@@ -94,11 +99,11 @@ class Model:
             raise ModelError(f"a model's name must be a Python identifier; got {name!r}. Use one such as 'moons'.")
         if not callable(likelihood):
             raise ModelError(f"likelihood must be a function that simulates data; got {likelihood!r}.")
-        if prior is not None and not callable(prior):
-            raise ModelError(f"prior must be a function f(n, *, rng) -> dict of (n,) arrays; got {prior!r}.")
+        checked = _parameters(parameters)
+        _check_prior(prior, checked)
         self._freeze(
-            name=name, parameters=_parameters(parameters), exact=exact, schema=schema, symmetry=symmetry,
-            mixed=mixed, decisions=decisions, statistics=statistics, summary=summary, style=style,
+            name=name, parameters=checked, exact=exact, schema=schema, symmetry=symmetry,
+            mixed=mixed, decisions=decisions, statistics=statistics, summary=summary, guess=guess, style=style,
             settings=dict(settings or {}), _simulator=likelihood, _prior=prior,
         )  # fmt: skip
 
@@ -111,10 +116,11 @@ class Model:
     decisions: Decisions | None
     statistics: Statistics | None
     summary: Callable[..., Any] | None
+    guess: Callable[..., Any] | None
     style: Style
     settings: Mapping[str, Any]
     _simulator: Callable[..., Any]
-    _prior: Callable[..., Any] | None
+    _prior: Callable[..., Any] | Joint | None
 
     def _freeze(self, **fields: Any) -> None:
         """Set the fields once."""
@@ -134,6 +140,11 @@ class Model:
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the parameters: the order of everything."""
         return tuple(p.name for p in self.parameters)
+
+    @property
+    def joint(self) -> Joint | None:
+        """The joint prior in its coordinates, if the parameters depend on each other."""
+        return self._prior if isinstance(self._prior, Joint) else None
 
     @property
     def approximate(self) -> Likelihood | None:
@@ -164,7 +175,9 @@ class Model:
 
     def _draw_prior(self, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw from the joint prior, or from each parameter's own."""
-        if self._prior is not None:
+        if isinstance(self._prior, Joint):
+            drawn = self._prior.parameters(self._prior.sample(n, rng))
+        elif self._prior is not None:
             drawn = dict(self._prior(n, rng=rng))
         else:
             drawn = {p.name: _draw(p, n, rng) for p in self.parameters}
@@ -188,6 +201,8 @@ class Model:
         ModelError
             If the prior was given as a function that can only be sampled.
         """
+        if isinstance(self._prior, Joint):
+            return np.asarray(self._prior.log_density(theta))
         if self._prior is not None:
             raise ModelError(f"the prior of {self.name} can only be sampled. Give each Parameter a prior instead.")
         total = np.zeros(np.shape(theta[self.parameter_names[0]]))
@@ -277,6 +292,23 @@ def _parameters(given: Sequence[Parameter]) -> tuple[Parameter, ...]:
     if len(set(names)) != len(names):
         raise ModelError(f"every parameter needs a name of its own; got {', '.join(names)}.")
     return parameters
+
+
+def _check_prior(prior: Any, parameters: tuple[Parameter, ...]) -> None:
+    """Check that a prior can be drawn from, and that a joint one is of these parameters and lies in their box."""
+    if prior is None or (callable(prior) and not isinstance(prior, Joint)):
+        return
+    if not isinstance(prior, Joint):
+        raise ModelError(f"prior must be a function f(n, *, rng) -> dict of (n,) arrays, or a Joint; got {prior!r}.")
+    names = tuple(p.name for p in parameters)
+    if prior.names != names:
+        raise ModelError(
+            f"a joint prior must have the parameters of the model, {', '.join(names)}; got {', '.join(prior.names)}."
+        )
+    for p in parameters:
+        low, high = prior.bounds[p.name]
+        if low < p.bounds[0] or high > p.bounds[1]:
+            raise ModelError(f"the prior of {p.name} lives on [{low:g}, {high:g}], beyond its bounds {p.bounds}.")
 
 
 def _count(name: str, value: Any) -> int:

@@ -30,6 +30,9 @@ class Schema:
     split : callable, optional
         ``split(x)``: the trials in groups of one length each, where `read` pads them to the longest one; for each
         group which trials, and these.
+    series : int
+        How many long series a trial holds, one after the other and of one length, such as 2 for voltage and spikes; 0
+        where a trial is none. One such trial is a data set, unless more are asked for.
     """
 
     trial: str
@@ -41,6 +44,7 @@ class Schema:
     simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
     given: Callable[[np.ndarray], Any] | None = None
     split: Callable[[np.ndarray], list[tuple[np.ndarray, np.ndarray]]] | None = None
+    series: int = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

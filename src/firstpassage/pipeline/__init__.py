@@ -7,6 +7,7 @@ from firstpassage.pipeline._demo import demo
 from firstpassage.pipeline._doctor import Check, doctor
 from firstpassage.pipeline._fit import Fit, FitRun, FitSettings, fit_table
 from firstpassage.pipeline._folder import RunFolder, run_folder
+from firstpassage.pipeline._predictions import verdicts as predicted_verdicts
 from firstpassage.pipeline._report import agreement_verdicts, by_group, metrics
 from firstpassage.pipeline._tables import Group
 from firstpassage.pipeline._train import TrainRun, TrainSettings, train
@@ -31,6 +32,7 @@ __all__ = [
     "doctor",
     "fit_table",
     "metrics",
+    "predicted_verdicts",
     "run_folder",
     "train",
 ]

@@ -31,6 +31,14 @@ MEANINGS = {
         "failure_bump": "evidence added after an unrewarded stop",
         "noise_std": "noise of the evidence, per square root of 88.73 cm",
     },
+    "lif": {
+        "V_th": "threshold: voltage at which the neuron spikes",
+        "tau_m": "time constant of the membrane",
+        "g_L": "leak conductance",
+        "V_reset": "voltage after a spike, for the refractory time",
+        "V_init": "voltage at the first sample",
+        "E_L": "resting voltage, to which the leak pulls",
+    },
 }
 
 REFERENCE = {"ddm": reference_priors}  # the published workflow's

@@ -64,10 +64,10 @@ def correction(subject: Subject) -> list[Item]:
     low, high = posterior.trials
     runs = subject.data_sets(subject.effort.corrected, trials=(low, high), purpose="correction")
     k, efficiency = _weights(posterior, runs, seed=subject.derived("corrected draws"))
-    share = float(np.mean(k < _TRUSTED))
+    share, certified = float(np.mean(k < _TRUSTED)), _recipes.CERTIFIED.get(subject.model.name, CERTIFIED)
     size = _recipes.amount(subject.model, high) if low == high else f"{low} to {high} trials"
     words = f"Pareto k < {_TRUSTED} for {share:.1%} of {len(k)} data sets of {size} (limit "
-    words += f"{CERTIFIED:.0%}), median efficiency {np.median(efficiency):.0%}"
+    words += f"{certified:.0%}), median efficiency {np.median(efficiency):.0%}"
     numbers: dict[str, Any] = {"pareto_k": k, "efficiency": efficiency}
     if subject.model.name in _recipes.LAPSES:
         lapses = _recipes.LAPSES[subject.model.name]
@@ -85,7 +85,7 @@ def correction(subject: Subject) -> list[Item]:
     words += f"{floor['c2st_mean']:.3f}."
     return [
         Item(
-            name="correction", question=asked, ok=share >= CERTIFIED and beyond <= BEYOND, words=words,
+            name="correction", question=asked, ok=share >= certified and beyond <= BEYOND, words=words,
             numbers={**numbers, "corrected": against.numbers()}, **_pictures.of(against, subject.model.parameters),
         )
     ]  # fmt: skip

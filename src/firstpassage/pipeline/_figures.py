@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from firstpassage.pipeline._fit import Fit
 
 _REPLICATES = 200
+_BESIDE = 4  # panels in a row that are large enough to read
+_PRIOR = 10_000  # draws of a joint prior, for its densities
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -44,13 +46,15 @@ def marginals(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, se
     """
     from firstpassage import plots
 
-    panels = plots.canvas(rows=len(rows), columns=len(model.parameters), height=2.1)
+    many = len(model.parameters) > _BESIDE and len(rows) == 1
+    size = len(model.parameters)
+    panels = plots.grid(size)[None] if many else plots.canvas(rows=len(rows), columns=size, height=2.1)
     numbers = {}
     for axes, (name, fits) in zip(panels, rows.items(), strict=True):
         plots.marginals({fit.method: fit.draws for fit in fits}, parameters=model.parameters, ax=axes)
         numbers[name] = {fit.method: _quantiles(fit) for fit in fits}
     _tidy(panels, list(rows))
-    caption = f"Marginal posterior densities of {model.name}; {_counts(rows)}; seed {seed}."
+    caption = f"Marginal posterior densities of {model.name}; {counts(rows)}; seed {seed}."
     return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
 
 
@@ -85,7 +89,7 @@ def predictive(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, s
     caption = (
         f"Response times of the data and of {_REPLICATES} data sets of the same size simulated from the "
         f"posterior of {model.name}: median and central 90 %; upper boundary upwards, lower downwards; "
-        f"{_counts(rows)}; seed {seed}."
+        f"{counts(rows)}; seed {seed}."
     )
     return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
 
@@ -114,10 +118,11 @@ def pairs(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed: 
     number = len(model.parameters)
     panels = plots.canvas(rows=number, columns=number, width=2.05, height=2.05)
     drawn = {fit.method: fit.draws for fits in rows.values() for fit in fits}
-    plots.pairs(drawn, parameters=model.parameters, ax=panels)
+    prior = None if model.joint is None else model.prior(_PRIOR, seed=seeds.derive(seed, "prior of pairs"))
+    plots.pairs(drawn, parameters=model.parameters, prior=prior, ax=panels)
     caption = (
         f"Posterior densities of {model.name}: regions that hold 50 and 90 % of the draws, and marginal densities with "
-        f"the prior's (dotted); {_counts(rows)}; seed {seed}."
+        f"the prior's (dotted); {counts(rows)}; seed {seed}."
     )
     found = plots.pairs_numbers(drawn, parameters=model.parameters)
     return plots.save(panels[0, 0].figure, path, numbers=found, caption=caption)
@@ -159,16 +164,27 @@ def visits(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed:
         f"Visits of the data and of {_REPLICATES} data sets of the same size simulated from the posterior of "
         f"{model.name}: median and central 90 %. Distance and stops of whole visits, those cut off by the end of the "
         f"recording left out; the share of arrivals at a site that leave, by the rewards taken in the patch before; "
-        f"{_counts(rows)}; seed {seed}."
+        f"{counts(rows)}; seed {seed}."
     )
     return plots.save(panels[0, 0].figure, path, numbers=numbers, caption=caption)
 
 
-def _counts(rows: Mapping[str, Sequence[Fit]]) -> str:
-    """Say how many trials each group has, and which draws were corrected."""
-    counts = [f"{name}: n = {fits[0].group.trials} {fits[0].group.noun}" for name, fits in rows.items()]
+def counts(rows: Mapping[str, Sequence[Fit]]) -> str:
+    """Say how many trials each group has, and which draws were corrected.
+
+    Parameters
+    ----------
+    rows : mapping of str to sequence of Fit
+        The fits of each group, by its name.
+
+    Returns
+    -------
+    str
+        For a caption.
+    """
+    sizes = [f"{name}: n = {fits[0].group.trials} {fits[0].group.noun}" for name, fits in rows.items()]
     corrected = {fit.method for fits in rows.values() for fit in fits if "correct" in fit.draws.attrs}
-    return "; ".join([*counts, *(f"{method} corrected by the exact likelihood" for method in sorted(corrected))])
+    return "; ".join([*sizes, *(f"{method} corrected by the exact likelihood" for method in sorted(corrected))])
 
 
 def _tidy(panels: np.ndarray, names: Sequence[str], *, legends: bool = False) -> None:

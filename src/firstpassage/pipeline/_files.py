@@ -1,8 +1,9 @@
-"""Files: read a table of text or parquet, or an array of NumPy, or say what it is instead."""
+"""Files: read a table of text or parquet, or arrays of NumPy, or say what it is instead."""
 
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARQUET = (".parquet", ".pq")
-ARRAY = ".npy"
+ARRAY, ARCHIVE = ".npy", ".npz"
 
 
-def read(path: Path, *, remedy: str) -> pd.DataFrame | np.ndarray:
-    """Read a file by the ending of its name: .parquet or .pq, .npy, anything else as CSV.
+def read(path: Path, *, remedy: str) -> pd.DataFrame | np.ndarray | dict[str, np.ndarray]:
+    """Read a file by the ending of its name: .parquet or .pq, .npy, .npz, anything else as CSV.
 
     Parameters
     ----------
@@ -30,8 +31,8 @@ def read(path: Path, *, remedy: str) -> pd.DataFrame | np.ndarray:
 
     Returns
     -------
-    DataFrame or ndarray
-        An array for .npy; nothing that is pickled is loaded.
+    DataFrame, ndarray or dict of these
+        An array for .npy, arrays by name for .npz; nothing that is pickled is loaded.
 
     Raises
     ------
@@ -41,7 +42,8 @@ def read(path: Path, *, remedy: str) -> pd.DataFrame | np.ndarray:
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table. {remedy}")
     ending = path.suffix.lower()
-    reader = _array if ending == ARRAY else _parquet if ending in PARQUET else _csv
+    readers: dict[str, Callable[[Path, str], Any]] = {ARRAY: _array, ARCHIVE: _archive}
+    reader = readers.get(ending, _parquet if ending in PARQUET else _csv)
     return _opened(reader, path, remedy)
 
 
@@ -113,6 +115,20 @@ def _array(path: Path, remedy: str) -> np.ndarray:
     if found.ndim == 0:
         raise DataError(f"{path} holds a single value. {remedy}")
     return found
+
+
+def _archive(path: Path, remedy: str) -> dict[str, np.ndarray]:
+    """Read all arrays of an archive."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} is not a .npz file. {remedy}")
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        said = "it holds Python objects" if "pickle" in str(error) else _line(error)
+        raise DataError(f"{path} is not a .npz file of numbers ({said}). {remedy}") from None
 
 
 def _line(error: Exception) -> str:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import _nuts, seeds
-from firstpassage.diagnostics import Convergence, Independent, agreement, convergence, summary
+from firstpassage.diagnostics import Convergence, Independent, Traces, agreement, convergence, summary
 from firstpassage.diagnostics._convergence import independent
 from firstpassage.errors import DataError, DataWarning, FirstPassageError, ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import registry
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _catalogue, _files, _layouts, _report, _tables
+from firstpassage.pipeline import _catalogue, _files, _layouts, _predictions, _report, _tables
 from firstpassage.pipeline._folder import RunFolder, run_folder
 from firstpassage.pipeline._tables import Group
 
@@ -118,6 +118,8 @@ class Fit:
         Given to ``estimator.sample``.
     seconds : float
         Of sampling, with compilation.
+    predicted : Traces, optional
+        What posterior and prior predict, where trials are traces.
     """
 
     group: Group
@@ -127,6 +129,7 @@ class Fit:
     convergence: Convergence | Independent
     seed: int
     seconds: float
+    predicted: Traces | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -175,7 +178,8 @@ def fit_table(
     Parameters
     ----------
     table : str or Path
-        A CSV or parquet file with one trial per row; of foraging, with one site per row, or a .npy file of windows.
+        A CSV or parquet file with one trial per row; of foraging, with one site per row, or a .npy file of windows; of
+        lif, with one sample per row, or a .npz file of traces.
     settings : FitSettings
         Model, methods, sampler and seed.
     into : str or Path
@@ -220,12 +224,13 @@ def fit_table(
         for note in dict.fromkeys(text for found in notes for text in found):
             _LOG.warning("%s", note)
         fits, failures = _fit_all(groups, estimators, settings, prior=prior, folder=folder, progress=progress)
+        fits = _predictions.added(fits, model=model)
         run = FitRun(
             path=folder.path, fits=tuple(fits), failures=tuple(failures),
             summary=_summaries(fits), agreement=_agreements(fits),
         )  # fmt: skip
         _report.write(folder, run, model=model, settings=settings)
-        for text in _report.agreement_verdicts(run):
+        for text in [*_report.agreement_verdicts(run), *_predictions.verdicts(run.fits)]:
             _LOG.info("%s", text)
         _LOG.info("%s", "finished" if run.ok else "finished, with problems")
     return run
@@ -241,7 +246,7 @@ def _checked(group: Group, estimator: Likelihood | Posterior) -> list[str]:
                 estimator.support(x)
         except DataError as error:
             raise DataError(str(error) if not group.keys else f"in {group.name}: {error}") from None
-    return [f"{group.name}: {warning.message}" for warning in caught]
+    return [f"{group.name}: {note}" for note in (*group.notes, *(warning.message for warning in caught))]
 
 
 def _check_amortized(
@@ -257,7 +262,7 @@ def _check_amortized(
         sizes = {group.name: len(_quietly(estimator, group.data)) for group in groups}
         wrong = [name for name, size in sizes.items() if not low <= size <= high]
         if wrong:
-            noun = "windows" if estimator.trial == "window" else "trials"
+            noun = f"{estimator.trial}s" if estimator.trial in ("window", "trace") else "trials"
             raise DataError(
                 f"{method} was trained for {low} to {high} {noun}; {len(wrong)} of {len(groups)} data sets have other "
                 f"numbers (first: {wrong[0]}, {sizes[wrong[0]]}). Pass --correct, which certifies each fit, use "
@@ -313,6 +318,7 @@ def _fit(
     """Sample one posterior and judge it."""
     seed, start = seeds.derive(settings.seed, f"fit {group.name} {method}"), time.perf_counter()
     judged: Convergence | Independent
+    box = estimator.box if estimator.joint is None else None  # a joint prior has ends of its own
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # told already, when the table was read
         if isinstance(estimator, Likelihood):
@@ -320,10 +326,10 @@ def _fit(
                 group.data, draws=settings.draws, tune=settings.tune, chains=settings.chains, seed=seed, prior=prior
             )
             weighed = draws.attrs.get("sampler") == "importance"
-            judged = (independent if weighed else convergence)(draws, box=estimator.box)
+            judged = (independent if weighed else convergence)(draws, box=box)
         else:
             draws = _amortized(estimator, group, settings, seed=seed)
-            judged = independent(draws, box=estimator.box)
+            judged = independent(draws, box=box)
     seconds = time.perf_counter() - start
     draws.attrs.update({"group": group.name, "seed": seed, "prior": settings.prior})
     return Fit(

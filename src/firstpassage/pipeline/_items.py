@@ -93,9 +93,23 @@ _WINDOWS = (
 )  # fmt: skip
 
 
+# Of voltage traces, one of which is a data set: an exact posterior takes some seconds.
+_TRACES = (
+    Effort(
+        calibrated=30, amortized=1000, trials=1, by_mcmc=1, compared={1: 8}, predicted=12,
+        corrected=20, lapsed=10, densities=10, steps=250,
+    ),
+    Effort(
+        calibrated=150, amortized=1000, trials=1, by_mcmc=1, compared={1: 40}, predicted=200,
+        corrected=200, lapsed=50, densities=50, steps=500,
+    ),
+)  # fmt: skip
+_EFFORTS = {"windows": _WINDOWS, "traces": _TRACES}
+
+
 def effort(model: Model, fast: bool) -> Effort:
     """Choose the numbers of the short or of the whole audit."""
-    short, whole = _WINDOWS if unit(model) == "windows" else (FAST, FULL)
+    short, whole = _EFFORTS.get(unit(model), (FAST, FULL))
     return short if fast else whole
 
 

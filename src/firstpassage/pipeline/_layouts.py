@@ -45,6 +45,11 @@ class Layout:
         several rows, and refuses conditions that change within one.
     arrays : bool
         Whether an array without names is read, too.
+    archives : bool
+        Whether arrays with names are.
+    prepare : callable, optional
+        ``prepare(data) -> (data, notes)``: turns the rows of a group, or arrays, into what the model reads, and says in
+        sentences what was done to them.
     """
 
     model: str
@@ -56,6 +61,8 @@ class Layout:
     in_units: Callable[[Any], Any] | None = None
     whole: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame] | None = None
     arrays: bool = False
+    archives: bool = False
+    prepare: Callable[[Any], tuple[Any, tuple[str, ...]]] | None = None
 
 
 def of(model: Model) -> Layout:
@@ -69,10 +76,12 @@ def of(model: Model) -> Layout:
     Returns
     -------
     Layout
-        One row for each trial, but for sites, of which several make a visit.
+        One row for each trial, but for sites, of which several make a visit, and samples, which make traces.
     """
     if model.name == "foraging":
         return _of_sites(model)
+    if model.name == "lif":
+        return _of_traces(model)
     return Layout(
         model=model.name, columns=plain.schema(model).columns,
         remedy="Pass a CSV or parquet file with a header and one trial per row.",
@@ -89,6 +98,18 @@ def _of_sites(model: Model) -> Layout:
         "(window, site, 3).",
         count=partial(_count_visits, model), in_units=partial(_in_units, unit=unit, shortest=shortest),
         whole=_whole_visits, arrays=True,
+    )  # fmt: skip
+
+
+def _of_traces(model: Model) -> Layout:
+    """Give the layout of voltage traces, a row for each sample, or of arrays of them."""
+    from firstpassage.pipeline import _recordings
+
+    return Layout(
+        model=model.name, columns=("time", "voltage"), labels=("spikes", "trace"), noun="traces",
+        remedy="Pass a CSV or parquet file with the columns time (ms) and voltage (mV), and spikes (0 or 1) and trace "
+        "if there are such, or a .npz file with voltage, spikes, time.",
+        count=_recordings.count, archives=True, prepare=partial(_recordings.prepare, model=model),
     )  # fmt: skip
 
 

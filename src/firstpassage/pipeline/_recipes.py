@@ -14,7 +14,7 @@ from firstpassage.diagnostics._design import unit
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.ddm import PARAMETERS
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _catalogue, _foraging_recipes
+from firstpassage.pipeline import _catalogue, _foraging_recipes, _lif_recipes
 
 _LAPSE, _LONGEST = 0.15, 5.0  # share of trials, and s
 _NODES, _LATEST = 4000, 400.0  # of the quadrature over the decision time, and s
@@ -42,7 +42,22 @@ _WINDOWS = {
     ("npe", 1): (0.15, 1.0, (0.95, 1.1), 0.60), ("nle", 1): (0.6, 3.0, (0.8, 1.25), 0.80),
 }  # fmt: skip
 
-_LIMITS = {"patch": _VISITS, "window": _WINDOWS}  # by what a trial is; choices and all others have the first
+# Of voltage traces: published aims for the posterior, which also bound the median sd ratio of each parameter. A ratio
+# learned of statistics of a trace has the limits of statistics of windows.
+_TRACES = {
+    ("npe", 1): (0.15, 1.0, (0.95, 1.15), 0.57), ("nre", 1): (0.6, 3.0, (0.8, 1.25), 0.80),
+}  # fmt: skip
+_EACH = {("trace", "npe"): (0.95, 1.15)}
+
+CERTIFIED = {
+    "lif": 0.9
+}  # share of data sets of the model whose correction must be certified, where it is not the usual
+
+_LIMITS = {
+    "patch": _VISITS,
+    "window": _WINDOWS,
+    "trace": _TRACES,
+}  # by what a trial is; choices and all others have the first
 
 
 def reference(model: Model) -> dict[str, Any] | None:
@@ -62,13 +77,16 @@ def limits(kind: str, trials: int, *, trial: str = "choice") -> diagnostics.Limi
     table = _LIMITS.get(trial, _CHOICES)
     nearest = min((n for k, n in table if k == kind), key=lambda n: abs(np.log(n / trials)))
     shift_mean, shift_worst, sd_ratio, c2st = table[kind, nearest]
-    return diagnostics.Limits(shift_mean=shift_mean, shift_worst=shift_worst, sd_ratio_mean=sd_ratio, c2st_mean=c2st)
+    return diagnostics.Limits(
+        shift_mean=shift_mean, shift_worst=shift_worst, sd_ratio_mean=sd_ratio, c2st_mean=c2st,
+        sd_ratio_each=_EACH.get((trial, kind)),
+    )  # fmt: skip
 
 
 def amount(model: Model, trials: int) -> str:
     """Say how many trials in words."""
     name = unit(model)
-    return f"{trials} {name.removesuffix('s') if trials == 1 and name == 'windows' else name}"
+    return f"{trials} {name.removesuffix('s') if trials == 1 and name != 'trials' else name}"
 
 
 def lapsed(x: np.ndarray, *, seed: int) -> np.ndarray:
@@ -141,6 +159,7 @@ class Mass:
 LAPSES = {
     "ddm": Lapses(words="15 % lapses", spoil=_lapsed),
     "foraging": Lapses(words="15 % of the visits ended at random", spoil=_foraging_recipes.disengaged),
+    "lif": Lapses(words=f"noise of the current that lasts for {_lif_recipes.LASTS:g} ms", spoil=_lif_recipes.coloured),
 }
 MASSES = {
     "ddm": Mass(trial="choice", outcome="P(response)", limit=0.01, measure=_mass),

@@ -14,7 +14,7 @@ from firstpassage.diagnostics import agreement_verdict
 from firstpassage.errors import DataError, DataWarning
 from firstpassage.models import plain
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _catalogue, _figures, _page
+from firstpassage.pipeline import _catalogue, _figures, _page, _predictions
 from firstpassage.pipeline._folder import RunFolder
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def _kinds(model: Model) -> list[Callable[..., Path]]:
     """Choose the figures of each group."""
     if model.decisions is not None and model.exact is not None:
         return [_figures.marginals, _figures.pairs, _figures.visits]
+    if plain.schema(model).trial == "trace":
+        return [_figures.marginals, _figures.pairs, _predictions.traces, _predictions.spikes]
     return [_figures.marginals, *([_figures.predictive] if plain.schema(model).trial == "choice" else [])]
 
 
@@ -108,6 +110,8 @@ def metrics(run: FitRun) -> dict[str, Any]:
     for name, fits in by_group(run).items():
         methods = {fit.method: _metrics(fit) for fit in fits}
         groups[name] = {"trials": fits[0].group.trials, "methods": methods}
+        if fits[0].group.notes:
+            groups[name]["notes"] = list(fits[0].group.notes)
         if len(run.agreement):
             tables = _agreements(run, name)
             groups[name]["agreement"] = {m: table.to_dict("index") for m, table in tables.items()}
@@ -149,6 +153,7 @@ def _metrics(fit: Fit) -> dict[str, Any]:
     return {
         "ok": fit.convergence.ok, "verdict": fit.convergence.verdict, **numbers,
         "seconds": fit.seconds, "seed": fit.seed,
+        **({} if fit.predicted is None else {"predicted": fit.predicted.numbers()}),
     }  # fmt: skip
 
 
@@ -157,10 +162,10 @@ def _whole(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settin
     meanings = _catalogue.MEANINGS.get(model.name, {})
     parts = [
         f"<h1>{escape(model.name)}: {escape(', '.join(settings.methods))}</h1>",
-        f"<p>{escape(_sampling(run, settings))}; seed {settings.seed}, prior {escape(settings.prior)}. Settings: "
-        "config.json; versions: environment.txt.</p>",
+        f"<p>{escape(_sampling(run, settings))}; seed {settings.seed}, prior {escape(_prior(model, settings))}. "
+        "Settings: config.json; versions: environment.txt.</p>",
         "<ul>" + "".join(f"<li><b>{escape(k)}</b>: {escape(v)}</li>" for k, v in meanings.items()) + "</ul>",
-        "<h2>May the draws be used?</h2>", _verdicts(run),
+        *_notes(run), "<h2>May the draws be used?</h2>", _verdicts(run),
         "<h2>Posterior</h2>", _page.table(run.summary),
     ]  # fmt: skip
     if len(run.agreement):
@@ -172,9 +177,21 @@ def _whole(run: FitRun, pictures: dict[str, list[Path]], *, model: Model, settin
             "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in agreement_verdicts(run)) + "</ul>",
             _page.table(run.agreement),
         ]
+    parts += _predictions.section(run.fits)
     for name, paths in pictures.items():
         parts += [f"<h2>{escape(name)}</h2>", *(_page.figure(path) for path in paths)]
     return _page.page(f"firstpassage fit {model.name}", parts)
+
+
+def _prior(model: Model, settings: FitSettings) -> str:
+    """Name the prior."""
+    return settings.prior if model.joint is None else "of the model, joint"
+
+
+def _notes(run: FitRun) -> list[str]:
+    """List what was done to the data of the file, where something was."""
+    told = [f"{name}: {note}" for name, fits in by_group(run).items() for note in fits[0].group.notes]
+    return ["<h2>Data</h2>", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in told) + "</ul>"] if told else []
 
 
 def _sampling(run: FitRun, settings: FitSettings) -> str:

@@ -32,20 +32,23 @@ class Group:
         For file names: letters, digits, dots and dashes; no two groups of a table share one.
     keys : dict of str to str
         Value of each column that was grouped by.
-    data : DataFrame or ndarray
-        The model's columns, in its units; or windows.
+    data : DataFrame, ndarray or mapping of str to ndarray
+        The model's columns, in its units; windows; or voltage and spikes of traces.
     trials : int
         Their number: choices, or visits to patches, of which each has several rows.
     noun : str
         What a trial is called, in the plural.
+    notes : tuple of str
+        What was done to the data of the file, a sentence each.
     """
 
     name: str
     slug: str
     keys: dict[str, str]
-    data: pd.DataFrame | np.ndarray
+    data: pd.DataFrame | np.ndarray | Mapping[str, np.ndarray]
     trials: int
     noun: str = "trials"
+    notes: tuple[str, ...] = ()
 
 
 def read_groups(
@@ -61,7 +64,7 @@ def read_groups(
     Parameters
     ----------
     path : str or Path
-        A CSV with a header, separated by commas; a parquet file; or .npy, if the layout has arrays.
+        A CSV with a header, separated by commas; a parquet file; or .npy or .npz, if the layout has arrays.
     layout : Layout
         What the model needs.
     columns : mapping of str to str, optional
@@ -83,8 +86,8 @@ def read_groups(
     """
     _check_options(layout, columns or {}, unit)
     found = _files.read(Path(path), remedy=layout.remedy)
-    if isinstance(found, np.ndarray):
-        _check_array(Path(path), layout, columns or {}, by)
+    if isinstance(found, (np.ndarray, dict)):
+        _check_array(Path(path), found, layout, columns or {}, by)
         return [_group({}, _converted(found, layout, unit), layout, taken=set())]
     names = _names(found, layout, columns or {})
     _check_columns(Path(path), found, [*names.values(), *by])
@@ -111,12 +114,15 @@ def _check_options(layout: Layout, columns: Mapping[str, str], unit: str | None)
         raise DataError(f"unit must be {' or '.join(UNITS)}; got {unit!r}. Leave out --unit for the model's own unit.")
 
 
-def _check_array(path: Path, layout: Layout, columns: Mapping[str, str], by: Sequence[str]) -> None:
-    """Refuse an array where columns must have names."""
-    if not layout.arrays:
-        raise DataError(f"{path} is an array without names. {layout.remedy}")
+def _check_array(
+    path: Path, found: Any, layout: Layout, columns: Mapping[str, str], by: Sequence[str]
+) -> None:  # fmt: skip
+    """Refuse arrays where there must be columns."""
+    what = "an archive of arrays" if isinstance(found, dict) else "an array without names"
+    if not (layout.archives if isinstance(found, dict) else layout.arrays):
+        raise DataError(f"{path} is {what}. {layout.remedy}")
     if columns or by:
-        raise DataError(f"{path} is an array without names, so that --columns and --by mean nothing. Pass a table.")
+        raise DataError(f"{path} is {what}, so that --columns and --by mean nothing. Pass a table.")
 
 
 def _names(table: pd.DataFrame, layout: Layout, columns: Mapping[str, str]) -> dict[str, str]:
@@ -163,13 +169,9 @@ def _group(keys: dict[str, str], data: Any, layout: Layout, *, taken: set[str]) 
         unique = f"{slug}-{number}"
     taken.add(unique.casefold())
     name = ", ".join(f"{k}={v}" for k, v in keys.items()) or "all"
-    return Group(name=name, slug=unique, keys=keys, data=data, trials=_count(name, keys, data, layout),
-                 noun=layout.noun)  # fmt: skip
-
-
-def _count(name: str, keys: Mapping[str, str], data: Any, layout: Layout) -> int:
-    """Count the trials of a group, and name it if they cannot be."""
     try:
-        return layout.count(data)
+        made, notes = (data, ()) if layout.prepare is None else layout.prepare(data)
+        trials = layout.count(made)
     except DataError as error:
         raise DataError(str(error) if not keys else f"in {name}: {error}") from None
+    return Group(name=name, slug=unique, keys=keys, data=made, trials=trials, noun=layout.noun, notes=notes)

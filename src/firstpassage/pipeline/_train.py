@@ -14,7 +14,7 @@ from firstpassage.errors import ModelError
 from firstpassage.estimators.nle import NLE
 from firstpassage.estimators.npe import NPE
 from firstpassage.estimators.nre import NRE
-from firstpassage.models import registry
+from firstpassage.models import plain, registry
 from firstpassage.pipeline._folder import run_folder
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _ESTIMATORS: dict[str, Any] = {"npe": NPE, "nle": NLE, "nre": NRE}
 _COUNTED = {"npe": "data sets", "nle": "trials", "nre": "trials"}  # what one simulation is
+_LARGE = {"window": "windows", "trace": "traces"}  # where one trial is a data set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,13 @@ class TrainSettings:
     method : {"npe", "nle", "nre"}
         Which estimator: of the posterior, the likelihood, or the ratio of likelihood to evidence.
     budget : int
-        Simulations over all epochs, each with its own parameters: data sets for npe, single trials for nle and nre.
+        Simulations over all epochs, each with its own parameters: data sets for npe, single trials for nle and nre;
+        windows of foraging and traces of lif for all.
     seed : int
         From 0 to 2**63 - 1.
     trials : (int, int), optional
         For npe alone: smallest and largest number of trials of a data set; 20 to 1000 if None, or 1 where a trial is a
-        window of sites.
+        window of sites or a voltage trace.
     unit : str, optional
         For nle and nre of foraging: what a trial is, "patch" if None; nle can learn statistics of a "window", too.
 
@@ -90,7 +92,7 @@ class TrainSettings:
     @property
     def counted(self) -> str:
         """What one simulation of the budget is, in the plural."""
-        return _COUNTED[self.method] if registry.make(self.model).decisions is None else "windows"
+        return _LARGE.get(plain.schema(registry.make(self.model)).trial, _COUNTED[self.method])
 
     def estimator(self) -> NPE | NLE | NRE:
         """Make the untrained estimator.

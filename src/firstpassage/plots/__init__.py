@@ -16,6 +16,7 @@ from firstpassage.plots._recovery import recovery
 from firstpassage.plots._save import save
 from firstpassage.plots._style import COLOURS, canvas, style
 from firstpassage.plots._tarp import tarp
+from firstpassage.plots._traces import spike_counts, traces
 from firstpassage.plots._visits import visits
 
 __all__ = [
@@ -37,7 +38,9 @@ __all__ = [
     "predictive",
     "recovery",
     "save",
+    "spike_counts",
     "style",
     "tarp",
+    "traces",
     "visits",
 ]

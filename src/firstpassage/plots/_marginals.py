@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from firstpassage.diagnostics import _draws
 from firstpassage.errors import DataError
-from firstpassage.plots import _style
+from firstpassage.plots import _grid, _style
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,10 +66,17 @@ def marginals(
             panel.set_xlabel(parameter.label)
             if truth is not None:
                 panel.axvline(truth[parameter.name], color=_style.TRUTH, linewidth=1.2, label="truth")
-        panels[0].set_ylabel("posterior density")
+        _grid.outer(panels, y="posterior density")
         above = {"loc": "lower right", "bbox_to_anchor": (1.02, 1.0), "borderpad": 0.0}
-        panels[-1].legend(ncols=4, handlelength=1.4, columnspacing=1.0, **above)
+        _last_of_first_row(panels).legend(ncols=4, handlelength=1.4, columnspacing=1.0, **above)
     return panels
+
+
+def _last_of_first_row(panels: np.ndarray) -> Axes:
+    """Choose the panel above which there is room."""
+    places = [panel.get_subplotspec() for panel in panels]
+    rows = [place.rowspan.start if place else 0 for place in places]
+    return panels[max(i for i, row in enumerate(rows) if row == min(rows))]
 
 
 def _check(values: Mapping[str, Mapping[str, np.ndarray]], parameters: Sequence[Parameter]) -> None:

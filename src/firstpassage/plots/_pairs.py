@@ -25,7 +25,7 @@ _POINTS = 60  # of the grid of a density, along each axis
 _KEPT = 1500  # draws at most that a two-dimensional density is made of
 _FEWEST = 50  # draws below which they are drawn themselves
 _COLLINEAR = 1 - 1e-6  # correlation from which on there is no density
-_PRIOR: dict[str, Any] = {"color": "#595959", "linewidth": 0.9, "linestyle": ":"}
+_PRIOR: dict[str, Any] = {"color": _style.COLOURS["prior"], "linewidth": 0.9, "linestyle": ":"}
 
 
 def pairs(

@@ -18,10 +18,11 @@ COLOURS = {
     "npe": "#009E73",
     "approximate": "#CC79A7",
     "nle-window": "#E69F00",
+    "prior": "#595959",
 }
 NAMES = {
     "exact": "exact", "nre": "NRE", "nle": "NLE", "npe": "NPE", "approximate": "approximate",
-    "nle-window": "NLE of statistics",
+    "nle-window": "NLE of statistics", "prior": "prior",
 }  # fmt: skip
 OBSERVED = "#8C8C8C"  # data: outlines
 OBSERVED_FILL = "#E8E8E8"

@@ -1,0 +1,132 @@
+"""Traces in PyMC: the joint prior in dependent bounds, several traces of a cell, cells with their own thresholds."""
+
+import warnings
+
+import numpy as np
+import pymc as pm
+import pytest
+from pytensor.graph.traversal import ancestors
+from scipy import stats
+
+import firstpassage as fp
+from oracle import ordered
+
+pytestmark = pytest.mark.filterwarnings("ignore:there is no", "ignore:Numba will use object mode")
+
+
+@pytest.fixture(scope="module")
+def cell():
+    model = fp.lif(T=20.0, I_mean=250.0)
+    theta = model.prior(1, seed=8)
+    data = model.likelihood(theta, trials=3, seed=8)
+    return model, {name: value[0] for name, value in theta.items()}, {name: value[0] for name, value in data.items()}
+
+
+def test_the_joint_prior_is_that_of_the_model():
+    with pm.Model() as model:
+        made = fp.priors(ordered.EXACT)
+    assert [v.name for v in made] == ["spread", "low", "high"]
+    point = {"z_spread": -0.4, "low": -0.3, "high": 0.1}
+    found = model.compile_logp(jacobian=False, vars=model.free_RVs, mode="FAST_COMPILE")
+    values = {model.rvs_to_values[rv].name: _unconstrained(model, rv, point) for rv in model.free_RVs}
+    theta = {"spread": np.array([np.exp(0.4 * -0.4)]), "low": np.array([-0.3]), "high": np.array([0.1])}
+    of_spread = stats.norm.logpdf(-0.4) - stats.norm.logpdf(np.log(theta["spread"][0]), 0, 0.4)
+    wanted = ordered.JOINT.log_density(theta)[0] + of_spread + np.log(theta["spread"][0])
+    assert float(found(values)) == pytest.approx(wanted, abs=1e-7)
+    drawn = dict(zip(("spread", "low", "high"), pm.draw(made, 4000, random_seed=1), strict=True))
+    assert np.isfinite(ordered.JOINT.log_density(drawn)).all()
+    prior = ordered.model().prior(4000, seed=1)
+    for name, value in drawn.items():
+        assert stats.ks_2samp(value, prior[name]).pvalue > 1e-4
+    assert (drawn["spread"] == 1.4).mean() == pytest.approx((prior["spread"] == 1.4).mean(), abs=0.03)
+
+
+def _unconstrained(model, rv, point):
+    """Map the value of a free variable to the line that PyMC samples on."""
+    transform = model.rvs_to_transforms[rv]
+    if transform is None:
+        return np.asarray(point[rv.name])
+    forward = transform.forward(point[rv.name], *rv.owner.inputs)
+    given = {v: v.type.filter(np.asarray(point[v.name], v.dtype)) for v in model.free_RVs if v is not rv}
+    used = set(ancestors([forward]))
+    return forward.eval({v: x for v, x in given.items() if v in used})
+
+
+def test_some_of_the_joint_prior_are_refused():
+    with pm.Model(), pytest.raises(fp.ModelError, match=r"joint one: bounds depend on other .*\(low\) have none"):
+        fp.priors(ordered.EXACT, "low")
+    with pm.Model():
+        pm.Normal("z_spread")
+        with pytest.raises(fp.ModelError, match="already has a variable 'z_spread'"):
+            fp.priors(ordered.EXACT)
+
+
+@pytest.mark.parametrize("kind", ["exact", "approximate"])
+def test_traces_of_a_cell_add_up(cell, kind):
+    model, theta, data = cell
+    likelihood = model.exact if kind == "exact" else model.approximate
+    with pm.Model() as fit:
+        fp.observe("obs", likelihood, observed=data, **{**theta, "V_reset": pm.Uniform("V_reset", -80, -66)})
+    density = fit.compile_logp(vars=[fit["obs"]], mode="FAST_COMPILE")
+    place = {"V_reset_interval__": 0.3}
+    value = -80 + 14 / (1 + np.exp(-0.3))
+    single = [
+        likelihood.log_prob({name: v[i] for name, v in data.items()}, **{**theta, "V_reset": value})[0]
+        for i in range(3)
+    ]
+    assert float(density(place)) == pytest.approx(sum(single), abs=1e-6)
+    numbers = {name: np.full(1, v) for name, v in {**theta, "V_reset": value}.items()}
+    assert likelihood.summed(likelihood.read(data), numbers)[0] == pytest.approx(sum(single), abs=1e-5)
+
+
+def test_cells_may_have_thresholds_of_their_own(cell):
+    model, theta, data = cell
+    of_trace = np.array([0, 1, 0])
+    others = {name: value for name, value in theta.items() if name != "V_th"}
+    with pm.Model() as cells:
+        threshold = pm.Normal("threshold", -55, 2, shape=2)
+        fp.observe("obs", model.approximate, observed=data, V_th=threshold[of_trace], **others)
+    density = cells.compile_logp(vars=[cells["obs"]], mode="FAST_COMPILE")
+    slope = cells.compile_dlogp(vars=[threshold], mode="FAST_COMPILE")
+    at = np.array([-54.0, -56.0])
+
+    def direct(values):
+        return model.approximate.log_prob(data, V_th=values[of_trace], **others).sum()
+
+    assert float(density({"threshold": at})) == pytest.approx(direct(at), abs=1e-6)
+    step = np.array([1e-4, 0.0])
+    found = slope({"threshold": at})[0] + (at[0] + 55) / 4  # without the prior's
+    assert found == pytest.approx((direct(at + step) - direct(at - step)) / 2e-4, rel=1e-4)
+
+
+def _free(cell):
+    """Make a PyMC model of a cell, all parameters free."""
+    model, _, data = cell
+    with pm.Model() as fit:
+        free = dict(zip(model.parameter_names, fp.priors(model.approximate), strict=True))
+        fp.observe("obs", model.approximate, observed=data, **free)
+    return fit
+
+
+def test_jitter_leaves_the_start_possible(cell):
+    fit = _free(cell)
+    total, start = fit.compile_logp(mode="FAST_COMPILE"), fit.initial_point(random_seed=1)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        assert np.isfinite(total({name: value + rng.uniform(-1, 1) for name, value in start.items()}))
+
+
+@pytest.mark.slow
+def test_nuts_finds_the_cell(cell):
+    model, theta, _ = cell
+    with _free(cell), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawn = pm.sample(
+            200, tune=300, chains=2, cores=1, random_seed=1, nuts_sampler="nutpie", progressbar=False, quiet=True
+        )
+    values = {name: drawn["posterior"][name].values for name in theta}
+    assert np.isfinite(model.joint.log_density(values)).all()
+    for name in ("V_th", "V_reset"):
+        spread = values[name].std()
+        assert abs(values[name].mean() - theta[name]) < 5 * spread
+        assert spread < 1.0
