@@ -89,7 +89,7 @@ def test_what_posterior_and_prior_predict_is_in_numbers_words_and_figures(fitted
         assert found["verdict"] in done.stdout and found["verdict"] in page and "(prior " in found["verdict"]
         assert found["posterior"]["subthreshold_error"] < found["prior"]["subthreshold_error"]
         drawn = json.loads((into / "figures" / f"{name}-traces.json").read_text())
-        assert f"n = {trials} traces" in drawn["caption"]
+        assert ("n = 1 trace;", "n = 2 traces;")[trials - 1] in drawn["caption"]
         assert np.shape(drawn[f"cell={name}"]["exact"]["median"]) == (trials, 1000)
         assert (into / "figures" / f"{name}-spikes.png").stat().st_size < 150_000
     assert "<th>traces</th>" in page and "prior of the model, joint" in page

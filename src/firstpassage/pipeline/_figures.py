@@ -182,7 +182,8 @@ def counts(rows: Mapping[str, Sequence[Fit]]) -> str:
     str
         For a caption.
     """
-    sizes = [f"{name}: n = {fits[0].group.trials} {fits[0].group.noun}" for name, fits in rows.items()]
+    groups = [(name, fits[0].group) for name, fits in rows.items()]
+    sizes = [f"{name}: n = {g.trials} {g.noun.removesuffix('s') if g.trials == 1 else g.noun}" for name, g in groups]
     corrected = {fit.method for fits in rows.values() for fit in fits if "correct" in fit.draws.attrs}
     return "; ".join([*sizes, *(f"{method} corrected by the exact likelihood" for method in sorted(corrected))])
 

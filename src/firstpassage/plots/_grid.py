@@ -24,6 +24,7 @@ _MOST = 4  # panels in a row
 
 BAND = "#D2D2D2"  # expected sampling error
 WIDE_BAND = "#EDEDED"  # of everything together
+_WORDY = 12  # letters of a title that leave little room for a remark
 NOTE = "#595959"  # remarks in a panel
 
 
@@ -115,7 +116,8 @@ def outer(found: np.ndarray, *, x: str | None = None, y: str | None = None) -> N
 
 def head(panel: Axes, title: str, note: str = "") -> None:
     """Write a title on the left and a remark on the right, above the panel where no data are."""
-    panel.set_title(title, fontweight="normal")  # as symbols, which cannot be bold
+    size: Any = "x-small" if note and len(title.replace("$", "")) > _WORDY else None
+    panel.set_title(title, fontsize=size, fontweight="normal")  # as symbols, which cannot be bold
     if note:
         panel.set_title(note, loc="right", fontsize="small", fontweight="normal", color=NOTE)
 

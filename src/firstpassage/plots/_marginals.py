@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def marginals(
             if truth is not None:
                 panel.axvline(truth[parameter.name], color=_style.TRUTH, linewidth=1.2, label="truth")
         _grid.outer(panels, y="posterior density")
-        above = {"loc": "lower right", "bbox_to_anchor": (1.02, 1.0), "borderpad": 0.0}
+        above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.02, 1.0), "borderpad": 0.0}
         _last_of_first_row(panels).legend(ncols=4, handlelength=1.4, columnspacing=1.0, **above)
     return panels
 

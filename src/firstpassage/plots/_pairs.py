@@ -25,6 +25,7 @@ _POINTS = 60  # of the grid of a density, along each axis
 _KEPT = 1500  # draws at most that a two-dimensional density is made of
 _FEWEST = 50  # draws below which they are drawn themselves
 _COLLINEAR = 1 - 1e-6  # correlation from which on there is no density
+_FEW = 4  # parameters, whose panels have room for more ticks
 _PRIOR: dict[str, Any] = {"color": _style.COLOURS["prior"], "linewidth": 0.9, "linestyle": ":"}
 
 
@@ -273,7 +274,7 @@ def _finish(panels: np.ndarray, parameters: Sequence[Parameter]) -> None:
         if column > row:
             panel.axis("off")
             continue
-        panel.locator_params(nbins=4, prune="both")
+        panel.locator_params(nbins=4 if len(parameters) <= _FEW else 3, prune="both")
         panel.tick_params(labelbottom=row == len(parameters) - 1, labelleft=column == 0 and row > 0)
         if row == len(parameters) - 1:
             panel.set_xlabel(parameters[column].label)
