@@ -26,7 +26,7 @@ import numpy as np
 
 import firstpassage as fp
 
-SEED, DRAWS, BATCH, ROUNDS, EVALUATED = 650_000, 600, 64, 5, 8
+SEED, DRAWS, BATCH, ROUNDS, EVALUATED = 650_000, 1000, 64, 5, 8
 OUT = Path(__file__).parent / "results" / "lif_likelihood.json"
 MODEL = fp.lif()
 

@@ -52,8 +52,9 @@ def one_run(
 def _systematic(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw indices with evenly spaced positions, which adds the least noise."""
     edges = np.cumsum(weights)
-    positions = (np.arange(len(weights)) + rng.random()) / len(weights) * edges[-1]
-    return np.searchsorted(edges, positions).clip(max=len(weights) - 1)
+    counts = np.diff(np.ceil(edges * (len(weights) / edges[-1]) - rng.random()).clip(0, len(weights)), prepend=0.0)
+    indices = np.repeat(np.arange(len(weights)), counts.astype(int))
+    return np.resize(indices, len(weights))
 
 
 def _log_normal(y: float, mean: np.ndarray, deviation: float) -> np.ndarray:
