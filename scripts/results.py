@@ -178,7 +178,8 @@ def speed() -> list[str]:
         )
     written = {
         "foraging_simulator": _foraging, "foraging_likelihood": _moments, "foraging_session": _session,
-        "foraging_hierarchy": _hierarchy, "lif_simulator": _traces, "break_even": _break_even,
+        "foraging_hierarchy": _hierarchy, "lif_simulator": _traces, "lif_likelihood": _filter, "lif_npe": _networks,
+        "break_even": _break_even,
         "npe_summaries": _summaries,
     }  # fmt: skip
     for name, write in written.items():
@@ -203,6 +204,50 @@ def _traces(record: dict[str, Any]) -> str:
     return (
         f"Neuron: {rate:,.0f} traces of 200 ms per CPU second, {record['ratio_to_plain']:.0f} times a plain loop over "
         f"time in NumPy and {record['ratio_to_plain_floats']:.0f} times one in plain Python numbers."
+    )
+
+
+def _filter(record: dict[str, Any]) -> str:
+    """Tell what the exact likelihood of a trace costs, and its posterior."""
+    each, found = record["milliseconds_each"], record["posterior"]
+    return (
+        f"Exact likelihood of a trace: {each['exact value in numba at the posterior']:.2f} ms, moment matching "
+        f"{each['moments value in numba at the posterior']:.2f} ms; with gradient, in JAX, "
+        f"{each['exact gradient']:.1f} and {each['moments gradient']:.1f} ms. Exact posterior of a trace, after "
+        f"compilation: {found['cpu_seconds_median']:.1f} CPU seconds in the median of {record['design']['traces']} "
+        f"traces, {found['cpu_seconds_largest']:.1f} at most, for {found['effective_median']:,.0f} effective draws "
+        f"({found['effective_least']:,.0f} at least); largest Pareto k {found['pareto_k_largest']:.2f}."
+    )
+
+
+def _networks(record: dict[str, Any]) -> str:
+    """Tabulate the amortized posteriors of the neuron, beside the reference configuration."""
+    names = {
+        "floor": "second exact run", "ours": "NPE", "ours_corrected": "NPE, corrected",
+        "reference": "reference configuration",
+    }  # fmt: skip
+    lines = [
+        f"Amortized posteriors of the neuron against the exact one, {record['design']['traces']} fresh traces, by the "
+        "benchmark that also trains the reference configuration (BayesFlow's TimeSeriesNetwork, affine coupling flow):",
+        "",
+        "| posterior | CPU minutes of training | mean shift | worst | median sd ratios | C2ST |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, words in names.items():
+        if name in record:
+            found = record[name]
+            minutes = f"{found['card']['cpu_seconds'] / 60:.0f}" if "card" in found else ""
+            ratios = found["sd_ratio_medians"].values()
+            lines.append(
+                f"| {words} | {minutes} | {found['shift_mean']:.3f} | {found['shift_worst']:.2f} "
+                f"| {min(ratios):.2f} to {max(ratios):.2f} | {found['c2st_mean']:.3f} |"
+            )
+    ranked = record["ours"]["calibration"]
+    failed = ", ".join(ranked["sbc_failed"]) or "none"
+    return "\n".join(lines) + (
+        f"\n\nOf {ranked['draws']:,} draws of NPE for fresh traces {ranked['outside_the_support']:,} lie outside the "
+        f"prior's support; parameters that fail SBC: {failed}. Pareto k of the correction is below .7 for "
+        f"{record['ours_corrected']['pareto_k_below_0.7']:.0%} of the traces."
     )
 
 
