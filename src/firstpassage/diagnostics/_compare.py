@@ -262,12 +262,12 @@ def compare(
         warnings.simplefilter("ignore", DataWarning)
         x = _subjects.read_all(exact.read, sets)
         if isinstance(learned, Likelihood):
-            given = x if learned.trial == exact.trial else list(sets)
+            given = x if learned.columns == exact.columns else list(sets)
             ours = learned.sample(given, seed=own, **nuts)["posterior"].dataset
         else:
             ours = learned.sample(list(sets), draws=draws * chains, seed=own)["posterior"].dataset
     error, total = None, None
-    if isinstance(learned, Likelihood) and learned.trial == exact.trial:
+    if isinstance(learned, Likelihood) and learned.columns == exact.columns:
         error, total = _errors(learned, exact, x, runs.first)
     chained = [runs.first, runs.second] + ([ours] if isinstance(learned, Likelihood) else [])
     return Comparison(

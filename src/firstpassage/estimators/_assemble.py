@@ -39,7 +39,7 @@ def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[st
         model=model.name, kind=card["kind"], trial=data.trial, parameters=model.parameters, columns=data.columns,
         read=data.read, density=_density(model, arrays, card), limits=data.limits, describe=data.describe,
         table=data.table, simulate=data.simulate or partial(simulate_rows, model), precision="float32",
-        card=dict(card), arrays=dict(arrays),
+        card=dict(card), arrays=dict(arrays), joint=model.joint,
     )  # fmt: skip
     return _quick.quick(learned, model, data)
 
@@ -51,9 +51,10 @@ def schema(model: Model, card: Mapping[str, Any]) -> Schema:
         return plain.schema(model)
     if model.decisions is not None and unit == model.decisions.schema.trial:
         return model.decisions.schema
-    from firstpassage.estimators import _reduced
+    from firstpassage.estimators import _reduced, _statistic_ratio
 
-    return _reduced.schema(model)
+    statistics = _statistic_ratio.statistics(model) if card["kind"] == "nre" else model.statistics
+    return _reduced.schema(model, statistics)
 
 
 def _density(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Any:
@@ -61,9 +62,11 @@ def _density(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
     if card["kind"] == "nre":
         from firstpassage.estimators import _ratio
 
-        if card["settings"].get("unit") is not None:
+        unit = card["settings"].get("unit")
+        if model.decisions is not None and unit == model.decisions.schema.trial:
             return _ratio.of_decisions(model, arrays, settings=card["settings"])
-        return _ratio.density(model, arrays, activation=card["settings"]["activation"])
+        symmetry = _ratio.symmetry(model, statistics=unit is not None)
+        return _ratio.density(symmetry, arrays, activation=card["settings"]["activation"])
     if card["kind"] == "nle":
         from firstpassage.estimators import _nle_density
 

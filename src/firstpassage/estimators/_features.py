@@ -40,9 +40,8 @@ class Features:
         return (self.symmetry.evidence(x) - self.alone[0]) / self.alone[1]
 
 
-def fit(model: Model, theta: Mapping[str, np.ndarray], x: np.ndarray) -> Features:
+def fit(symmetry: Symmetry, theta: Mapping[str, np.ndarray], x: np.ndarray) -> Features:
     """Measure centre and scale on simulated pairs: theta (n,), x (n, column)."""
-    symmetry = model.symmetry or plain(model)
     pairs = symmetry.invariants(jnp.asarray(x, jnp.float32), {k: jnp.asarray(v, jnp.float32) for k, v in theta.items()})
     data = symmetry.evidence(jnp.asarray(x, jnp.float32))
     return Features(symmetry, pair=moments(pairs), alone=moments(data))

@@ -36,4 +36,4 @@ def quick(learned: Likelihood, model: Model, data: Schema) -> Likelihood:
     if exact is None or exact.approximation is None:
         return learned
     summed = replace(learned, sums=partial(_pairs.sums, likelihood=learned, split=data.split))
-    return replace(summed, approximation=exact.approximation if learned.trial == exact.trial else summed)
+    return replace(summed, approximation=exact.approximation if learned.columns == exact.columns else summed)

@@ -9,15 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _decision_ratio, _features, _forward
-from firstpassage.models.model import Model
+from firstpassage.estimators import _decision_ratio, _features, _forward, _statistic_ratio
+from firstpassage.models.model import Model, Symmetry
 
 Density = Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array]
 
 
-def density(model: Model, arrays: Mapping[str, np.ndarray], *, activation: str) -> Density:
+def symmetry(model: Model, *, statistics: bool) -> Symmetry:
+    """Choose what a network is given: of statistics of a trial; or of the trial, by the symmetry of the model."""
+    own = _statistic_ratio.symmetry(model) if statistics else model.symmetry
+    return own or _features.plain(model)
+
+
+def density(symmetry: Symmetry, arrays: Mapping[str, np.ndarray], *, activation: str) -> Density:
     """Make the per-trial log ratio; it is -inf, with a zero gradient, where the model excludes the data."""
-    symmetry = model.symmetry or _features.plain(model)
     features = _features.Features(symmetry, pair=arrays["features/pair"], alone=arrays["features/alone"])
 
     def log_ratio(x: Any, theta: Mapping[str, Any]) -> jax.Array:

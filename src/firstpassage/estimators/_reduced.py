@@ -52,17 +52,16 @@ class Reduced:
         return theta, found + self.noise * rng.standard_normal(found.shape)
 
 
-def source(model: Model, given: Source, *, probes: int, noise: float, seed: int) -> Reduced:
+def source(statistics: Statistics, given: Source, *, probes: int, noise: float, seed: int) -> Reduced:
     """Measure the spread of the statistics and choose their noise, a share of it."""
-    statistics: Any = model.statistics
     _, x = given.draw(probes, purpose="spread")
     spread = np.maximum(statistics.of_trials(x).std(axis=0), _SMALLEST)
     return Reduced(source=given, statistics=statistics, noise=noise * spread, seed=seed)
 
 
-def schema(model: Model) -> Schema:
+def schema(model: Model, statistics: Statistics | None) -> Schema:
     """Say what the data of a likelihood of statistics are: the model's own, which are reduced when they are read."""
-    whole, statistics = plain.schema(model), model.statistics
+    whole = plain.schema(model)
     if statistics is None:
         return whole
     return Schema(

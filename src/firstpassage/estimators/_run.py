@@ -197,10 +197,10 @@ def check_clip(clip: Any) -> None:
         raise ModelError(f"clip must be None or a positive number; got {clip!r}.")
 
 
-def check_unit(model: Model, unit: Any, *, statistics: bool) -> None:
-    """Refuse a unit that a model's trials cannot be taken apart to: sequences of decisions, or `statistics`."""
+def check_unit(model: Model, unit: Any) -> None:
+    """Refuse a unit that a model's trials cannot be taken apart to: sequences of decisions, or statistics."""
     known = [] if model.decisions is None else [model.decisions.schema.trial]
-    if statistics and model.statistics is not None and model.schema is not None:
+    if model.statistics is not None and model.schema is not None:
         known.append(model.schema.trial)
     if unit is not None and unit not in known:
         words = " or ".join(["None", *map(repr, known)])
@@ -208,8 +208,11 @@ def check_unit(model: Model, unit: Any, *, statistics: bool) -> None:
 
 
 def usual_unit(model: Model) -> str | None:
-    """Choose what a trial is where nothing is said: the sequence of decisions, or what the model simulates."""
-    return None if model.decisions is None else model.decisions.schema.trial
+    """Choose what a trial is where nothing is said: decisions, statistics of long series, or what is simulated."""
+    if model.decisions is not None:
+        return model.decisions.schema.trial
+    series = model.schema is not None and model.schema.series > 0
+    return model.schema.trial if series and model.schema is not None and model.statistics is not None else None
 
 
 def check_decay(decay: Any) -> None:

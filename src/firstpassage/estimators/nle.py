@@ -39,11 +39,12 @@ class NLE:
     ----------
     model : Model
         Supplies pairs of parameters and one trial, and a record of mixed data if it has one. Never a density.
-    unit : {"patch", "window"}, optional
+    unit : {"patch", "window", "trace"}, optional
         What a trial is, for models that can be taken apart: for `foraging`, "patch" is the visit to a patch, whose
         decisions to stay or leave have probabilities that a recurrent hazard network learns; "window" is the window,
-        of which a flow learns the joint density of those summary statistics that are no functions of others. None is
-        the trial that the model simulates, or "patch" where its decisions are all that can be learned.
+        of which a flow learns the joint density of those summary statistics that are no functions of others, and so
+        is "trace" for `lif`. None is the trial that the model simulates, or "patch" where its decisions are all that
+        can be learned, or statistics where it holds long series.
     flow : {"mdn", "maf-spline", "maf", "spline", "affine"}, optional
         Mixture of normals; masked autoregressive flow with splines or affine; BayesFlow's coupling flow with splines
         or affine. For the one value of mixed data, maf-spline and spline are the same, and so are maf and affine.
@@ -95,7 +96,7 @@ class NLE:
 
     model: Model
     _: KW_ONLY
-    unit: Literal["patch", "window"] | None = None
+    unit: Literal["patch", "window", "trace"] | None = None
     flow: Literal["mdn", "maf-spline", "maf", "spline", "affine"] | None = None
     widths: tuple[int, ...] | None = None
     layers: int | None = None
@@ -119,7 +120,7 @@ class NLE:
 
         if not isinstance(self.model, Model):
             raise ModelError(f"NLE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
-        _run.check_unit(self.model, self.unit, statistics=True)
+        _run.check_unit(self.model, self.unit)
         object.__setattr__(self, "unit", self.unit or _run.usual_unit(self.model))
         own = _OF_STATISTICS if self._of_statistics else _OF_DECISIONS if self._of_decisions else {}
         _run.fill(self, own, _USUAL)
@@ -205,7 +206,8 @@ class NLE:
             return self._hazard(seed, simulations)
         source = _stream.source(self.model, simulations, seed=seed)
         if self._of_statistics:
-            reduced = _reduced.source(self.model, source, probes=_PROBES, noise=self.noise, seed=seed)
+            statistics: Any = self.model.statistics
+            reduced = _reduced.source(statistics, source, probes=_PROBES, noise=self.noise, seed=seed)
             return self._continuous(reduced, seed)
         mixed = self.model.mixed
         return self._continuous(source, seed) if mixed is None else self._mixed(mixed, source, seed)

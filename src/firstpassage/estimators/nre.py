@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 Network = Literal["mlp", "resnet"]
 _USUAL: dict[str, Any] = {
     "widths": (32, 32, 32), "evidence_widths": (16, 16), "batch": 1024, "epoch_pairs": 131_072, "validation": 16_384,
+    "candidates": 3,
+}  # fmt: skip
+_OF_STATISTICS: dict[str, Any] = {
+    "widths": (128, 128, 128), "evidence_widths": (64, 64), "batch": 512, "epoch_pairs": 65_536, "validation": 8192,
+    "candidates": 15,
 }  # fmt: skip
 _OF_DECISIONS: dict[str, Any] = {
     "widths": (64, 64), "evidence_widths": (32, 32), "batch": 16, "epoch_pairs": 16_384, "validation": 4096,
@@ -36,26 +41,28 @@ class NRE:
     ----------
     model : Model
         Supplies pairs of parameters and one trial, and symmetries if it knows any. Never a density.
-    unit : {"patch"}, optional
+    unit : {"patch", "window", "trace"}, optional
         What a trial is, for models that can be taken apart: for `foraging`, "patch" is the visit to a patch, whose
-        log ratio is a sum over its decisions to stay or leave. None is that where there are decisions, and else the
-        trial that the model simulates.
-    candidates : int
-        Contrastive parameter candidates K for each trial, fewer than `batch`.
+        log ratio is a sum over its decisions to stay or leave; "window" is a window, of whose summary statistics the
+        ratio is learned, and so is "trace" for `lif`. None is decisions where there are such, statistics where a trial
+        holds long series, and else the trial that the model simulates.
+    candidates : int, optional
+        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics 15: a narrow
+        posterior is learned from candidates that come near it.
     gamma : float
         Odds that one of the candidates made the trial.
     network : {"mlp", "resnet"}
         BayesFlow's MLP without or with skip connections.
     widths, evidence_widths : tuple of int, optional
         Hidden widths of the network of pairs, and of that of the data alone; None is (32, 32, 32) and (16, 16), for
-        decisions (64, 64) and (32, 32).
+        statistics (128, 128, 128) and (64, 64), for decisions (64, 64) and (32, 32).
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
     products : int
         Products of linear forms of parameters and steps that the network of decisions is given.
     batch, epoch_pairs, validation : int, optional
-        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for decisions 16,
-        16,384 and 4,096 packs of visits.
+        Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for statistics
+        512, 65,536 and 8,192, for decisions 16, 16,384 and 4,096 packs of visits.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
     average : float
@@ -82,8 +89,8 @@ class NRE:
 
     model: Model
     _: KW_ONLY
-    unit: Literal["patch"] | None = None
-    candidates: int = 3
+    unit: Literal["patch", "window", "trace"] | None = None
+    candidates: int | None = None
     gamma: float = 1.0
     network: Network = "mlp"
     widths: tuple[int, ...] | None = None
@@ -101,15 +108,17 @@ class NRE:
         """Refuse settings that cannot train."""
         if not isinstance(self.model, Model):
             raise ModelError(f"NRE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
-        _run.check_unit(self.model, self.unit, statistics=False)
+        _run.check_unit(self.model, self.unit)
         object.__setattr__(self, "unit", self.unit or _run.usual_unit(self.model))
-        _run.fill(self, {} if self.unit is None else _OF_DECISIONS, _USUAL)
+        own = {} if self.unit is None else _OF_DECISIONS if self._of_decisions else _OF_STATISTICS
+        _run.fill(self, own, _USUAL)
         for name in ("candidates", "products"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
         _run.sizes(self, "widths", "evidence_widths")
-        if self.candidates >= self.settings()["batch"]:
-            raise ModelError(f"candidates must be fewer than batch ({self.batch}); got {self.candidates}.")
+        candidates = self.settings()["candidates"]
+        if candidates >= self.settings()["batch"]:
+            raise ModelError(f"candidates must be fewer than batch ({self.batch}); got {candidates}.")
         if not self.gamma > 0:
             raise ModelError(f"gamma must be positive; got {self.gamma}.")
         if self.network not in get_args(Network):
@@ -180,11 +189,14 @@ class NRE:
         (bayesflow.estimators.Estimator, callable)
             BayesFlow's estimator with weights drawn from the seed, and its feed.
         """
-        from firstpassage.estimators import _stream
+        from firstpassage.estimators import _reduced, _statistic_ratio, _stream
 
-        if self.unit is not None:
+        if self._of_decisions:
             return self._decisions(seed, simulations)
         source = _stream.source(self.model, simulations, seed=seed)
+        if self.unit is not None:
+            statistics: Any = _statistic_ratio.statistics(self.model)
+            source = _reduced.source(statistics, source, probes=2, noise=0.0, seed=seed)
         estimator = self._estimator(source, seed)
         return estimator, _stream.adapted(source, estimator.adapter)
 
@@ -201,24 +213,24 @@ class NRE:
             activation=self.activation,
         )  # fmt: skip
         return _decision_ratio_network.estimator(
-            decisions, self.model, shape=shape, candidates=self.candidates, gamma=self.gamma, seed=seed
+            decisions, self.model, shape=shape, candidates=chosen["candidates"], gamma=self.gamma, seed=seed
         )
 
     def _estimator(self, source: Any, seed: int) -> ContrastiveRatio:
         """Build BayesFlow's estimator, with weights drawn from the seed."""
         import bayesflow as bf
 
-        from firstpassage.estimators import _contrastive, _features
+        from firstpassage.estimators import _contrastive, _features, _ratio
 
         theta, x = source.draw(8192, purpose="features")
         shape = {"activation": self.activation, "residual": self.network == "resnet", "dropout": None}
         estimator = _contrastive.ContrastiveRatio(
-            features=_features.fit(self.model, theta, x),
+            features=_features.fit(_ratio.symmetry(self.model, statistics=self.unit is not None), theta, x),
             names=self.model.parameter_names,
             network=bf.networks.MLP(self.widths, **shape),
             evidence_network=bf.networks.MLP(self.evidence_widths, **shape),
             adapter=adapter(self.model),
-            K=self.candidates,
+            K=self.settings()["candidates"],
             gamma=self.gamma,
             seed=seeds.derive(seed, "candidates"),
         )
@@ -237,8 +249,13 @@ class NRE:
         dict
             As JSON can hold it; what concerns decisions only where they are learned.
         """
-        unused = {"unit", "products"} if self.unit is None else {"network"}
+        unused = {"network"} if self._of_decisions else {"products"} if self.unit else {"unit", "products"}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
+
+    @property
+    def _of_decisions(self) -> bool:
+        """Tell whether the decisions in a trial are learned."""
+        return self.model.decisions is not None and self.unit == self.model.decisions.schema.trial
 
 
 def adapter(model: Model) -> Any:

@@ -1,0 +1,80 @@
+"""NRE of the statistics of voltage traces: its posterior is near the exact one, under the same prior, also in PyMC."""
+
+import warnings
+
+import numpy as np
+import pymc as pm
+import pytest
+
+import firstpassage as fp
+from firstpassage.errors import ModelError
+from firstpassage.estimators import _statistic_ratio
+
+SMALL = {"epoch_pairs": 8192, "validation": 1024, "batch": 256, "widths": (64, 64), "candidates": 7, "average": 0.9}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fp.lif(T=20.0, I_mean=250.0)
+
+
+@pytest.fixture(scope="module")
+def learned(model):
+    return fp.NRE(model, **SMALL).fit(budget=49_152, seed=1)
+
+
+@pytest.fixture(scope="module")
+def cells(model):
+    theta = model.prior(8, seed=3)
+    data = model.likelihood(theta, trials=2, seed=3)
+    return theta, [{name: value[i] for name, value in data.items()} for i in range(8)]
+
+
+def test_statistics_are_what_a_trace_is_reduced_to(model, learned, cells):
+    settings = fp.NRE(model).settings()
+    assert (settings["unit"], settings["candidates"], settings["batch"]) == ("trace", 15, 512)
+    assert fp.NRE(fp.ddm()).settings()["candidates"] == 3
+    x = learned.read(cells[1][0])
+    own = len(model.statistics.names)
+    assert x.shape == (2, own + 12)
+    np.testing.assert_array_equal(x[:, :own], model.statistics.of_trials(model.schema.read(cells[1][0])))
+    np.testing.assert_array_equal(learned.read(x), x)
+    assert learned.columns == _statistic_ratio.statistics(model).names
+
+
+def test_its_posterior_is_near_the_exact_one(model, learned, cells):
+    drawn = learned.sample(cells[1], draws=200, chains=2, seed=1)["posterior"]
+    exact = model.exact.sample(cells[1], draws=200, chains=2, seed=1)["posterior"]
+    values = {name: drawn[name].values for name in model.parameter_names}
+    assert np.isfinite(model.joint.log_density(values)).all()
+    prior = model.prior(2000, seed=1)
+    for name in ("V_reset", "V_th"):
+        spread = exact[name].values.std(axis=(0, 1))
+        shift = np.abs(values[name].mean(axis=(0, 1)) - exact[name].values.mean(axis=(0, 1)))
+        assert np.median(shift / prior[name].std()) < 0.3
+        assert np.median(values[name].std(axis=(0, 1))) < 0.6 * prior[name].std() + spread.mean()
+
+
+def test_a_saved_one_is_the_same_and_sums_over_traces_in_pymc(model, learned, cells, tmp_path):
+    again = fp.load(fp.save(learned, tmp_path / "bundle"), model=model)
+    theta = {name: float(value[0]) for name, value in cells[0].items()}
+    ours, theirs = (one.log_prob(cells[1][0], **theta) for one in (learned, again))
+    np.testing.assert_array_equal(ours, theirs)
+    with pm.Model() as fit, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fp.observe("obs", again, observed=cells[1][0], **{**theta, "E_L": pm.Uniform("E_L", -72, -62)})
+    value = -72 + 10 / (1 + np.exp(-0.2))
+    wanted = learned.log_prob(cells[1][0], **{**theta, "E_L": value}).sum()
+    found = fit.compile_logp(vars=[fit["obs"]], mode="FAST_COMPILE")({"E_L_interval__": 0.2})
+    assert float(found) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_it_is_compared_with_the_exact_likelihood_of_traces(model, learned, cells):
+    found = fp.diagnostics.compare(learned, model.exact, cells[1][:2], seed=1, draws=100, chains=2)
+    assert found.error is None and found.sum_error is None
+    assert set(found.learned.shift) == set(model.parameter_names)
+
+
+def test_units_that_there_are_not_are_refused(model):
+    with pytest.raises(ModelError, match="unit must be None or 'trace' for lif; got 'patch'"):
+        fp.NRE(model, unit="patch")
