@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from firstpassage.pipeline._fit import Fit
 
 _REPLICATES = 200
+_WIDTH = 8.2  # inches, of a report's column
 _BESIDE = 4  # panels in a row that are large enough to read
 _PRIOR = 10_000  # draws of a joint prior, for its densities
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -116,7 +117,8 @@ def pairs(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed: 
     from firstpassage import plots
 
     number = len(model.parameters)
-    panels = plots.canvas(rows=number, columns=number, width=2.05, height=2.05)
+    side = _WIDTH / number
+    panels = plots.canvas(rows=number, columns=number, width=side, height=side)
     drawn = {fit.method: fit.draws for fits in rows.values() for fit in fits}
     prior = None if model.joint is None else model.prior(_PRIOR, seed=seeds.derive(seed, "prior of pairs"))
     plots.pairs(drawn, parameters=model.parameters, prior=prior, ax=panels)

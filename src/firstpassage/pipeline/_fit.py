@@ -224,7 +224,7 @@ def fit_table(
         for note in dict.fromkeys(text for found in notes for text in found):
             _LOG.warning("%s", note)
         fits, failures = _fit_all(groups, estimators, settings, prior=prior, folder=folder, progress=progress)
-        fits = _predictions.added(fits, model=model)
+        fits = _predictions.added(fits, model=model, seed=settings.seed)
         run = FitRun(
             path=folder.path, fits=tuple(fits), failures=tuple(failures),
             summary=_summaries(fits), agreement=_agreements(fits),

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from firstpassage.diagnostics import Traces
     from firstpassage.pipeline._fit import Fit
 
-_SHOWN = 3  # traces of a cell in a figure
+_SHOWN = 3  # traces in a figure, or one of each fit: noisy lines make large files
 
 
-def added(fits: Sequence[Fit], *, model: Model) -> list[Fit]:
+def added(fits: Sequence[Fit], *, model: Model, seed: int) -> list[Fit]:
     """Add what posterior and prior predict to fits of traces.
 
     Parameters
@@ -31,6 +31,8 @@ def added(fits: Sequence[Fit], *, model: Model) -> list[Fit]:
         Of one model.
     model : Model
         It reads and simulates.
+    seed : int
+        Of the run; fits of one group have the same draws of the prior.
 
     Returns
     -------
@@ -39,13 +41,9 @@ def added(fits: Sequence[Fit], *, model: Model) -> list[Fit]:
     """
     if plain.schema(model).trial != "trace":
         return list(fits)
+    own = {fit.group.name: seeds.derive(seed, f"predicted traces {fit.group.name}") for fit in fits}
     return [
-        replace(
-            fit,
-            predicted=diagnostics.traces(
-                model, fit.draws, fit.group.data, seed=seeds.derive(fit.seed, "predicted traces")
-            ),
-        )
+        replace(fit, predicted=diagnostics.traces(model, fit.draws, fit.group.data, seed=own[fit.group.name]))
         for fit in fits
     ]
 
@@ -154,8 +152,9 @@ def traces(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed:
     """
     from firstpassage import plots
 
-    shown = [(fit, _first(found)) for some in rows.values() for fit, found in _known(some)]
-    panels = plots.canvas(rows=sum(len(one.voltage) for _, one in shown), columns=1, width=8.2, height=2.4)[:, 0]
+    known = _known(fit for some in rows.values() for fit in some)
+    shown = [(fit, _first(found, max(_SHOWN // len(known), 1))) for fit, found in known]
+    panels = plots.canvas(rows=sum(len(one.voltage) for _, one in shown), columns=1, width=8.2, height=2.1)[:, 0]
     numbers: dict[str, Any] = {}
     place = 0
     for fit, one in shown:
@@ -169,9 +168,9 @@ def traces(rows: Mapping[str, Sequence[Fit]], path: Path, *, model: Model, seed:
     return plots.save(panels[0].figure, path, numbers=numbers, caption=caption)
 
 
-def _first(found: Traces) -> Traces:
+def _first(found: Traces, number: int) -> Traces:
     """Keep the first traces."""
-    few = slice(_SHOWN)
+    few = slice(number)
     bands = {name: vars(found.posterior)[name][few] for name in ("low", "median", "high")}
     return replace(
         found, voltage=found.voltage[few], spikes=found.spikes[few], posterior=replace(found.posterior, **bands)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firstpassage.diagnostics import agreement_verdict
-from firstpassage.errors import DataError, DataWarning
+from firstpassage.errors import ArtefactError, DataError, DataWarning
 from firstpassage.models import plain
 from firstpassage.models.model import Model
 from firstpassage.pipeline import _catalogue, _figures, _page, _predictions
@@ -66,10 +66,10 @@ def _kinds(model: Model) -> list[Callable[..., Path]]:
 def _drawn(
     kind: Callable[..., Path], name: str, fits: list[Fit], path: Path, model: Model, settings: FitSettings
 ) -> Path | None:
-    """Draw one figure of a group, or say why its data do not allow it."""
+    """Draw one figure of a group, or say why its data do not allow it, or that its file would be too large."""
     try:
         return kind({name: fits}, path, model=model, seed=settings.seed)
-    except DataError as error:
+    except (ArtefactError, DataError) as error:
         _LOG.warning("%s: no figure of %s: %s", name, kind.__name__, error)
         return None
 
