@@ -2,7 +2,8 @@
 
 A network that starts from the guess has to learn only how the posterior differs from it, which takes a fraction of the
 training: a threshold is known to a tenth of a millivolt, a twentieth of its prior. The guess need not be good: any
-centre and spread make the same family of posteriors, and training puts right what they get wrong.
+centre and spread make the same family of posteriors, and training puts right what they get wrong. Centres are averages
+and least-squares fits of the trace, spreads come from counts of samples and spikes; no density is evaluated.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import numpy as np
 from scipy.special import ndtri
 
 from firstpassage.models.joint import Joint
-from firstpassage.models.lif_scoring import COORDINATES
 from firstpassage.models.lif_statistics import SUMMARY_NAMES
 
 _EDGE = 0.003  # share of an interval, which guesses keep from its ends
 _SPREADS = (0.003, 1.0)  # smallest and largest of a guess
 _ABOVE = 1.0  # mV; without spikes a threshold is anywhere above
+_SHRINK = 0.17  # of what block averages alone tell of noise, towards usual values
+_USUAL_LOG_G, _USUAL_LEAK = 2.6, -66.9  # of the statistics; mV
+_LEAK = -70.0  # mV, the usual one
+_USED = ("log_spikes", "at_spikes_0.1", "log_tau_0", "log_g_guess", "v_reset_0", "v_init_0", "leak_guess")
 _AFTER = {"V_reset": None, "V_init": "V_reset", "E_L": "V_init"}  # each lies above the one before it, by a gap
 
 
@@ -44,13 +48,21 @@ def guess(statistics: np.ndarray, *, joint: Joint) -> tuple[np.ndarray, np.ndarr
     >>> guess(statistics, joint=reference_prior())[0].shape
     (1, 6)
     """
-    named = (*COORDINATES, "E_L")
-    estimate = dict(zip(named, statistics[:, : len(named)].T, strict=True))
-    sd = dict(zip(named, np.exp(statistics[:, len(named) : 2 * len(named)].T), strict=True))
-    silent = statistics[:, SUMMARY_NAMES.index("log_spikes")] == 0
-    sd["V_th"] = np.where(silent, np.maximum(sd["V_th"], _ABOVE), sd["V_th"])
-    for name in ("tau_m", "g_L"):
-        estimate[name], sd[name] = np.exp(estimate[f"log_{name}"]), np.exp(estimate[f"log_{name}"]) * sd[f"log_{name}"]
+    at = {name: statistics[:, SUMMARY_NAMES.index(name)] for name in _USED}
+    spikes = np.expm1(at["log_spikes"])
+    silent = spikes < 0.5
+    n = np.maximum(spikes, 1.0)
+    ones = np.ones(len(statistics))
+    estimate = {
+        "V_th": at["at_spikes_0.1"] + np.where(silent, _ABOVE, 0.0), "tau_m": np.exp(at["log_tau_0"]),
+        "g_L": 10.0 * np.exp(_SHRINK * (at["log_g_guess"] - _USUAL_LOG_G)), "V_reset": at["v_reset_0"],
+        "V_init": at["v_init_0"], "E_L": _LEAK + _SHRINK * (at["leak_guess"] - _USUAL_LEAK),
+    }  # fmt: skip
+    sd = {
+        "V_th": np.where(silent, _ABOVE, 0.35 / np.sqrt(n)), "tau_m": 0.06 * estimate["tau_m"],
+        "g_L": 0.18 * estimate["g_L"], "V_reset": np.where(silent, 2.0, 0.22 / np.sqrt(n)), "V_init": 0.4 * ones,
+        "E_L": 1.75 * ones,
+    }  # fmt: skip
     found = [_one(name, estimate, sd, joint) for name in joint.names]
     return np.stack([c for c, _ in found], axis=1), np.stack([s for _, s in found], axis=1)
 

@@ -1,44 +1,58 @@
-"""Summary statistics of a voltage trace with spikes, nearly sufficient for the leaky integrate-and-fire neuron.
+"""Summary statistics of a voltage trace with spikes: counts, averages, least-squares lines and lagged products.
 
-First the estimates, scales and correlations of a rough Gaussian model (`lif_scoring`), fitted to each trace by itself;
-then counts, times and averages that a network can correct these by: the rough model treats the threshold by moments
-only. All are finite for any finite trace, silent ones included, and depend on the data and the recording alone.
+Nothing is assumed of parameters, and no density is evaluated: every number is computed from the trace, with fixed
+constants. Exponentials are laid through the relaxation from the start and after each spike (`lif_relaxation`); what is
+left is averaged, by phase, in blocks and exponentially, and looked at where spikes come (`lif_residuals`). All are
+finite for any finite trace, silent ones included.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import product
 
 import numba
 import numpy as np
 
 from firstpassage.errors import DataError
-from firstpassage.models import lif_scoring
+from firstpassage.models import lif_relaxation, lif_residuals
 from firstpassage.models.lif_recording import Recording
-from firstpassage.models.lif_scoring import COORDINATES
+from firstpassage.models.lif_residuals import AFTER, BLOCKS, EARLY, GAINS, HOVER, LINES
+
+_FADES = (0.0, 8.0, 2.5)  # ms, after which a sample of a relaxation counts 1 / e; 0 is never
+_CURRENT_TAUS = (5.0, 10.0, 20.0)  # ms
 
 
 def _names() -> Iterator[str]:
     """Name the statistics in their order."""
-    yield from (f"{name}_estimate" for name in (*COORDINATES, "E_L"))
-    yield from (f"{name}_log_sd" for name in (*COORDINATES, "E_L"))
-    yield from (f"{a}_with_{b}" for a, b in combinations(COORDINATES, 2))
-    yield from ("unsettled", "log_spikes", "first_spike", "since_last_spike", "log_interval", "interval_spread")
-    yield from ("after_spike", "before_spike", "well_before_spike", "early", "highest", "residual_size", "residual_lag")
+    yield from ("log_spikes", "first_spike", "since_last_spike", "log_interval", "interval_spread", "log_shortest")
+    yield from ("after_spike", "log_held")
+    fitted = ("log_tau", "v_init", "v_reset", "v_inf", "sharpness", "v_init_at_10", "v_reset_at_10", "v_inf_at_10")
+    yield from (f"{name}_{fade:g}" for fade, name in product(_FADES, fitted))
+    yield from (f"{n}_{g:g}" for g, n in product(GAINS, ("error", "error_follows", "error_with_average")))
+    yield from (f"early_{end}" for end in EARLY)
+    yield from (f"{name}_{end}" for end, name in product(AFTER, ("after", "after_square", "after_count")))
+    yield from (f"{name}_{gain:g}" for gain, name in product(GAINS, ("at_spikes", "at_spikes_spread")))
+    yield from ("lowest_at_spikes", "highest", *(f"hover_{below:g}" for below in HOVER))
+    yield from (f"{n}_{w}" for w, n in product(BLOCKS, ("block_change", "block_product", "block_product_two")))
+    yield from (f"{name}_{w}" for w, name in product(LINES, ("line", "line_spread", "line_slope")))
+    yield from (f"current_{tau:g}" for tau in _CURRENT_TAUS)
+    yield from ("noise_step", "log_g_guess", "leak_guess")
 
 
 SUMMARY_NAMES = tuple(_names())
 
-_STEPS = 15  # of scoring, at most
-_SETTLED = 0.05  # standard deviations; a step so short is the last one
-_FAR = 0.3  # standard deviations; it does not matter how far more a fit is from where it should be
-_FITTED = 2 * (len(COORDINATES) + 1) + len(COORDINATES) * (len(COORDINATES) - 1) // 2
-_LEAST_NOISE = 1e-3  # mV, of the observation
-_NEAR = 2.0  # mV, within which a threshold is of where spikes begin
+_TIMES = SUMMARY_NAMES.index("log_spikes")
+_RELAX = SUMMARY_NAMES.index("log_tau_0")
+_ERRORS = SUMMARY_NAMES.index(f"error_{GAINS[0]:g}")
+_PHASES = SUMMARY_NAMES.index(f"early_{EARLY[0]}")
+_SPIKES = SUMMARY_NAMES.index(f"at_spikes_{GAINS[0]:g}")
+_BLOCKS = SUMMARY_NAMES.index(f"block_change_{BLOCKS[0]}")
+_LINES = SUMMARY_NAMES.index(f"line_{LINES[0]}")
+_CURRENT = SUMMARY_NAMES.index(f"current_{_CURRENT_TAUS[0]:g}")
+_NOISE = SUMMARY_NAMES.index("noise_step")
 _FEWEST = 3  # samples of a trace
-_WIDTH = 9  # samples in a running average
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -61,7 +75,7 @@ def summary_statistics(
 
     Returns
     -------
-    ndarray, shape (n, 42), float64
+    ndarray, shape (n, statistic), float64
         In the order of `SUMMARY_NAMES`, always finite.
 
     Raises
@@ -86,10 +100,7 @@ def summary_statistics(
         raise DataError("voltage and spikes must be finite; got NaN or infinite values. Drop or mend those traces.")
     given = recording.I_mean if current is None else current
     drive = np.broadcast_to(np.asarray(given, dtype=np.float64), y.shape)
-    constants = np.array([
-        recording.dt, recording.refractory, recording.I_std, recording.I_mean,
-        max(recording.obs_noise_std, _LEAST_NOISE) ** 2,
-    ])  # fmt: skip
+    constants = np.array([recording.dt, recording.refractory, recording.I_std, recording.obs_noise_std**2])
     found = np.empty((len(y), len(SUMMARY_NAMES)))
     _summarise(y, s, drive, constants, found)
     return found
@@ -100,118 +111,85 @@ def _summarise(
     voltage: np.ndarray, spikes: np.ndarray, current: np.ndarray, constants: np.ndarray, found: np.ndarray
 ) -> None:
     """Fill one row for each trace."""
-    score, info, work, drive = np.empty(6), np.empty((6, 6)), np.empty((12, 6)), np.empty(voltage.shape[1])
-    own = constants.copy()
+    n = voltage.shape[1]
+    ends, tables, track = np.empty((n + 1, 2), np.int64), np.empty((2, n)), np.empty((2, n))
+    work, sums, at = np.empty((6, 8)), np.empty((14, 8)), np.empty((n, len(GAINS)))
     for i in range(len(voltage)):
-        own[3] = current[i].mean()
-        drive[:] = current[i] - own[3]
-        row, place = found[i], found[i, :6]
-        _simple(voltage[i], spikes[i], int(own[1]), row[_FITTED:])
-        _start(voltage[i], own, row[_FITTED:], place)
-        bounds = (-150.0, 100.0) if row[_FITTED + 1] == 0.0 else (place[0] - _NEAR, place[0] + _NEAR)
-        length = lif_scoring.estimate(
-            voltage[i], spikes[i], drive, own, _STEPS, _SETTLED, bounds, place, score, info, work
-        )
-        row[_FITTED] = math.log1p(min(length, _FAR))
-        _fitted(own[3], info, row)
+        y, row = voltage[i], found[i]
+        number = lif_relaxation.segments(spikes[i], int(constants[1]), ends)
+        held = _relaxations(y, ends[:number], spikes[i], constants[0], tables, work, row)
+        path = row[_RELAX : _RELAX + 4]
+        lif_residuals.follow(y, ends[:number], path, constants[0], sums, track, at)
+        _times(ends[:number], n, held, row)
+        lif_residuals.errors(sums, n - held, row[_ERRORS:])
+        lif_residuals.phases(sums, row[_PHASES:])
+        lif_residuals.thresholds(track, at, number - 1, row[_SPIKES:])
+        lif_residuals.blocks(track, row[_BLOCKS:])
+        lif_residuals.lines(y, ends[:number], number - 1, row[_SPIKES + 2 * len(GAINS)], row[_LINES:])
+        _driven(track[0], current[i], constants[0], row[_CURRENT:])
+        _noise(current[i].mean(), constants, row)
 
 
 @_compiled
-def _start(y: np.ndarray, constants: np.ndarray, simple: np.ndarray, place: np.ndarray) -> None:
-    """Guess the coordinates from simple averages."""
-    late = y[len(y) // 2 :].mean()
-    place[1] = place[2] = math.log(10.0)
-    place[3], place[4] = simple[6], y[:3].mean()
-    silent = simple[1] == 0.0
-    rise = max(simple[7] - simple[8], 0.0) / 5.5  # mV per sample just before a spike
-    place[0] = simple[10] + 1.0 if silent else simple[7] + 2.0 * rise
-    place[5] = late if silent else max(late, place[0] + 1.0)
-    if simple[4] < math.log(len(y)):  # what relaxes from reset to threshold in the mean interval
-        free = max(math.exp(simple[4]) - constants[1] - 1.0, 5.0)
-        growth = math.expm1(free * constants[0] * math.exp(-place[1]))
-        place[5] = place[0] + max(place[0] - place[3], 1.0) / growth
+def _relaxations(
+    y: np.ndarray, ends: np.ndarray, spikes: np.ndarray, dt: float, tables: np.ndarray, work: np.ndarray,
+    row: np.ndarray,
+) -> float:  # fmt: skip
+    """Fill the relaxations, and the mean of the samples held after spikes, of which the number is returned."""
+    longest, held, total = lif_relaxation.tables(y, ends, spikes, tables[0], tables[1])
+    first, counts, sums = y[: ends[0, 1]], tables[0, :longest], tables[1, :longest]
+    for f in range(len(_FADES)):
+        fade = math.exp(-dt / _FADES[f]) if _FADES[f] > 0.0 else 1.0
+        lif_relaxation.relax(first, counts, sums, held, total, dt, fade, row[_RELAX + 8 * f : _RELAX + 8 * f + 8], work)
+    row[6], row[7] = -65.0 + (total - 7.0) / (held + 1.0), math.log1p(held)
+    return held
 
 
 @_compiled
-def _fitted(current: float, info: np.ndarray, row: np.ndarray) -> None:
-    """Fill what the rough model says: estimates, logarithms of their scales, correlations (Fisher's z)."""
-    covariance = np.zeros((6, 6))
-    for i in range(6):
-        covariance[i, i] = 1.0
-        lif_scoring.solve(info, covariance[i])
-    leak = current * math.exp(-row[2])
-    row[6] = row[5] - leak
-    row[13] = covariance[5, 5] + leak * (2.0 * covariance[2, 5] + leak * covariance[2, 2])
-    for i in range(6):
-        row[7 + i] = covariance[i, i]
-    for i in range(7, 14):
-        row[i] = 0.5 * math.log(max(row[i], 1e-12))
-    k = 14
-    for i in range(6):
-        for j in range(i + 1, 6):
-            r = covariance[i, j] / math.sqrt(covariance[i, i] * covariance[j, j])
-            row[k] = math.atanh(min(max(r, -0.9999), 0.9999))
-            k += 1
+def _times(ends: np.ndarray, n: int, held: float, row: np.ndarray) -> None:
+    """Fill number and times of spikes; where there are none, neutral values."""
+    spikes = len(ends) - 1
+    row[0], row[1] = math.log1p(spikes), ends[0, 1] / n
+    row[2] = (n - ends[spikes - 1, 1]) / n if spikes else 1.0
+    row[3] = row[5] = math.log(n)
+    row[4] = math.log(1e-2)
+    if spikes > 1:
+        total = squares = 0.0
+        shortest = float(n)
+        for i in range(1, spikes):
+            interval = ends[i, 1] - ends[i - 1, 1]
+            shortest = min(shortest, interval)
+            total, squares = total + math.log(interval), squares + math.log(interval) ** 2
+        mean = total / (spikes - 1)
+        row[3], row[5] = mean, math.log(shortest)
+        row[4] = math.log(1e-2 + math.sqrt(max(squares / (spikes - 1) - mean * mean, 0.0)))
 
 
 @_compiled
-def _simple(y: np.ndarray, spikes: np.ndarray, refractory: int, out: np.ndarray) -> None:
-    """Fill counts, times and averages; where there is no spike, neutral values."""
-    n = len(y)
-    first, last, count, logs, squares = n, -1, 0, 0.0, 0.0
-    after = before = well_before = 0.0
-    afters = 0
-    for k in range(n):
-        if spikes[k] == 0.0:
-            continue
-        if count > 0:
-            interval = math.log(k - last)
-            logs, squares = logs + interval, squares + interval * interval
-        count, first, last = count + 1, min(first, k), k
-        for j in range(k, min(k + refractory, n - 2) + 1):
-            after, afters = after + y[j], afters + 1
-        for j in range(1, 10):
-            if j < 4:
-                before += y[max(k - j, 0)] / 3.0
+def _driven(rest: np.ndarray, current: np.ndarray, dt: float, out: np.ndarray) -> None:
+    """Fill slopes of the rest on the current, exponentially averaged; 0 where the current does not change."""
+    mean = current.mean()
+    for j in range(len(_CURRENT_TAUS)):
+        rate, u, products, squares = dt / _CURRENT_TAUS[j], 0.0, 0.0, 1.0
+        for t in range(len(rest)):
+            if math.isnan(rest[t]):
+                u = 0.0
             else:
-                well_before += y[max(k - j, 0)] / 6.0
-    mean = logs / max(count - 1, 1)
-    out[1], out[2], out[3] = math.log1p(count), first / n, (n - last) / n
-    out[4] = mean if count > 1 else math.log(n)
-    out[5] = math.log(1e-2 + math.sqrt(max(squares / max(count - 1, 1) - mean * mean, 0.0)))
-    highest = _highest(y, spikes, refractory)
-    out[6] = (after - 72.0) / (afters + 1)  # one sample's worth of a usual value
-    out[7], out[8] = (before / count, well_before / count) if count else (highest, highest)
-    out[9], out[10] = y[:_WIDTH].mean(), highest
-    out[11], out[12] = _residual(y, spikes)
+                products, squares = products + u * rest[t], squares + u * u
+            u += rate * (current[t] - mean - u)
+        out[j] = 100.0 * products / squares
 
 
 @_compiled
-def _highest(y: np.ndarray, spikes: np.ndarray, refractory: int) -> float:
-    """Give the highest running average between spikes."""
-    total, length, highest, since = 0.0, 0, -200.0, refractory + 1
-    for k in range(len(y)):
-        since = 0 if spikes[k] != 0.0 else since + 1
-        if since <= refractory:
-            total, length = 0.0, 0
-            continue
-        total, length = total + y[k], length + 1
-        if length > _WIDTH:
-            total -= y[k - _WIDTH]
-        if length >= _WIDTH:
-            highest = max(highest, total / _WIDTH)
-    return highest if highest > -200.0 else y.mean()
-
-
-@_compiled
-def _residual(y: np.ndarray, spikes: np.ndarray) -> tuple[float, float]:
-    """Describe second differences that no spike is in: logarithm of their size, and how neighbours go together."""
-    size = product = 1e-6
-    previous = 0.0
-    for k in range(2, len(y)):
-        if spikes[k] != 0.0 or spikes[k - 1] != 0.0:
-            previous = 0.0
-            continue
-        bend = y[k] - 2.0 * y[k - 1] + y[k - 2]
-        size, product, previous = size + bend * bend, product + bend * previous, bend
-    return math.log(size / len(y)), product / size
+def _noise(current: float, constants: np.ndarray, row: np.ndarray) -> None:
+    """Fill the noise of a step from block differences, the conductance that it implies, and the leak's voltage."""
+    step = 0.0
+    for b in range(1, 3):
+        w = BLOCKS[b]
+        change = math.exp(row[_BLOCKS + 3 * b])
+        step += 0.5 * max(change - 2.0 * constants[3] / w, 1e-3) / (2.0 * w / 3.0)
+    row[_NOISE] = 0.5 * math.log(step + 1e-4)
+    guess = math.log(max(constants[0] * constants[2], 1e-3)) - row[_RELAX] - row[_NOISE]
+    row[_NOISE + 1] = min(max(guess, 1.0), 3.5)
+    shrunk = math.log(10.0) + 0.7 * (row[_NOISE + 1] - math.log(10.0))
+    row[_NOISE + 2] = min(max(row[_RELAX + 3] - current * math.exp(-shrunk), -100.0), 0.0)
