@@ -270,11 +270,13 @@ def _truth(panels: np.ndarray, row: int, value: float) -> None:
 
 def _finish(panels: np.ndarray, parameters: Sequence[Parameter]) -> None:
     """Label the outer panels, and leave the upper half empty."""
+    few = len(parameters) <= _FEW
     for (row, column), panel in np.ndenumerate(panels):
         if column > row:
             panel.axis("off")
             continue
-        panel.locator_params(nbins=4 if len(parameters) <= _FEW else 3, prune="both")
+        panel.locator_params(axis="y", nbins=4 if few else 3, prune="both")
+        panel.locator_params(axis="x", nbins=4 if few else 2, prune="both" if few else None)
         panel.tick_params(labelbottom=row == len(parameters) - 1, labelleft=column == 0 and row > 0)
         if row == len(parameters) - 1:
             panel.set_xlabel(parameters[column].label)
