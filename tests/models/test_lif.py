@@ -173,6 +173,16 @@ def test_without_noise_in_the_current_the_likelihood_is_that_of_the_path():
     assert (still.exact.log_prob(made, **{**THETA, "V_th": -56.0}) == -np.inf).all()
 
 
+def test_what_a_constant_current_drives_is_possible_under_its_own_parameters():
+    """One rounding moves a spike by a sample, which without noise of the current cannot be."""
+    still = fp.lif(I_std=0.0)
+    theta = still.prior(200, seed=3)
+    data = still.likelihood(theta, seed=4)
+    for i in range(200):
+        x = still.exact.read({name: values[i] for name, values in data.items()})
+        assert np.isfinite(still.exact.summed(x, {name: values[i : i + 1] for name, values in theta.items()})).all()
+
+
 def test_likelihoods_have_one_entry_for_each_trace(model):
     made = one(model.likelihood(cell(), trials=3, seed=3))
     tau = np.array([8.0, 9.0, 10.0])

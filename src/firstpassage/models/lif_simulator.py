@@ -66,7 +66,7 @@ def draw(
     >>> draw(theta, trials=2, rng=np.random.default_rng(1), recording=Recording())["voltage"].shape
     (1, 2, 1000)
     """
-    table = _table(theta)
+    table = _table(theta, dtype=_precision(recording))
     words = rng.integers(2**32, size=2, dtype=np.uint32)
     condition = np.tile(np.arange(trials) % recording.conditions, table.shape[1])
     found = _simulate(np.repeat(table, trials, axis=1), condition, words, recording)
@@ -93,7 +93,7 @@ def rows(theta: Mapping[str, np.ndarray], rng: np.random.Generator, *, recording
     ndarray, shape (n, column), float64
         voltage, spikes, and the stimulus where there is one.
     """
-    table = _table(theta)
+    table = _table(theta, dtype=_precision(recording))
     words = rng.integers(2**32, size=2, dtype=np.uint32)
     condition = np.arange(table.shape[1]) % recording.conditions
     found = _simulate(table, condition, words, recording)
@@ -172,10 +172,17 @@ def _table(theta: Mapping[str, ArrayLike], dtype: Any = np.float32) -> np.ndarra
     return table.astype(dtype)
 
 
+def _precision(recording: Recording) -> Any:
+    """Choose how exactly to walk: without noise of the current, one rounding may move a spike, which none can be."""
+    return np.float64 if recording.I_std == 0 else np.float32
+
+
 def _simulate(
     table: np.ndarray, condition: np.ndarray, words: np.ndarray, recording: Recording
 ) -> tuple[np.ndarray, np.ndarray]:
     """Simulate the columns of a table (6, n) under their conditions: voltage and spikes, (n, sample) each."""
+    if recording.I_std == 0:
+        return _determined(table, condition, words, recording)
     number, walk = np.arange(table.shape[1], dtype=np.uint32), _walk(recording)
     voltage, spikes = (np.empty((len(number), recording.samples), dtype=np.float32) for _ in COLUMNS)
     for which, current in enumerate(recording.currents.astype(np.float32)):
@@ -188,6 +195,15 @@ def _simulate(
             for into, part in zip((voltage, spikes), found, strict=True):
                 into[place] = np.asarray(part)[: len(some)]
     return voltage, spikes
+
+
+def _determined(
+    table: np.ndarray, condition: np.ndarray, words: np.ndarray, recording: Recording
+) -> tuple[np.ndarray, np.ndarray]:
+    """Do the same where only the observation is noisy, in float64."""
+    current = recording.currents[condition]
+    noise = recording.obs_noise_std * np.random.default_rng(words).standard_normal(current.shape)
+    return trace(dict(zip(PARAMETERS, table, strict=True)), current, noise, recording=recording)
 
 
 @lru_cache(maxsize=32)
