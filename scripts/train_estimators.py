@@ -103,7 +103,7 @@ RECIPES = {
     "lif-npe": Recipe(
         make=lambda: fp.NPE(
             fp.lif(),
-            passes=6,
+            passes=5,
             batch=256,
             epoch_pairs=65_536,
             validation=8192,
@@ -111,7 +111,7 @@ RECIPES = {
             average=0.9995,
             patience=None,
         ),
-        budget=786_432,  # traces of 200 ms, each used in six passes
+        budget=1_310_720,  # traces of 200 ms, each used in five passes
     ),
     "foraging-nle-window": Recipe(
         make=lambda: fp.NLE(
