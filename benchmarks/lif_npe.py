@@ -60,17 +60,23 @@ def main() -> None:
     sets, truth = fresh(options.traces)
     first, second = (exact_draws(sets, run=run) for run in (0, 1))
     posterior = fp.pretrained("lif", "npe") if options.ours == "pretrained" else fp.load(options.ours, model=MODEL)
-    report = {"design": design(options.traces, first, second), "floor": distance(second["theta"], first["theta"])}
-    report["ours"] = network(posterior, sets, first) | {"limits": LIMITS}
-    report["ours"]["calibration"] = calibration(posterior)
-    report["ours_corrected"] = corrected(posterior, sets, first, report["floor"])
-    if (REFERENCE / "bundle").exists():
-        report["reference"] = network(fp.load(REFERENCE / "bundle", model=MODEL), sets, first)
+    report = {"design": design(options.traces, first, second), "truth": truth}
     report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "jax": jax.__version__}
-    report["truth"] = truth
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report) + "\n")
-    show(report)
+    floor = distance(second["theta"], first["theta"])
+    add(report, "floor", floor, options.out)
+    add(report, "ours", network(posterior, sets, first) | {"limits": LIMITS}, options.out)
+    add(report, "calibration", calibration(posterior), options.out)
+    if (REFERENCE / "bundle").exists():
+        add(report, "reference", network(fp.load(REFERENCE / "bundle", model=MODEL), sets, first), options.out)
+    add(report, "ours_corrected", corrected(posterior, sets, first, floor), options.out)
+
+
+def add(report: dict[str, Any], name: str, found: dict[str, Any], path: Path) -> None:
+    """Add a part to the report, print it without the numbers of each trace, and write what there is."""
+    report[name] = found
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report) + "\n")
+    print(name, json.dumps({k: v for k, v in found.items() if k not in ("each", "card")}), flush=True)
 
 
 def fresh(traces: int) -> tuple[list[dict[str, np.ndarray]], dict[str, list[float]]]:
@@ -216,16 +222,6 @@ def train_reference(seconds: float) -> None:
     passes, traces = max(1, steps // whole), min(steps, whole) * REFERENCE_BATCH
     learned = reference(passes, traces).fit(budget=traces, seed=SEED, into=REFERENCE)
     print(f"{traces} traces, {passes} epochs: {learned.card['cpu_seconds']} CPU seconds")
-
-
-def show(report: dict[str, Any]) -> None:
-    """Print the table."""
-    for name in ("floor", "ours", "ours_corrected", "reference"):
-        if name in report:
-            row = {k: report[name][k] for k in ("shift_mean", "shift_means", "sd_ratio_medians", "c2st_mean")}
-            more = {k: report[name][k] for k in ("shift_above_floor", "pareto_k_below_0.7") if k in report[name]}
-            print(name, json.dumps(row | more), flush=True)
-    print("calibration", json.dumps(report["ours"]["calibration"]), flush=True)
 
 
 if __name__ == "__main__":
