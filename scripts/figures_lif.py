@@ -95,8 +95,11 @@ class Figures:
 
     def loss(self) -> Iterator[Path]:
         """Draw how training went."""
-        folder = self.folder if self.folder is not None else TRAINED
-        history = pd.read_csv(folder / "history.csv")
+        path = (self.folder if self.folder is not None else TRAINED) / "history.csv"
+        if not path.exists():
+            print(f"no {path}: the loss is not drawn again. Train with scripts/train_estimators.py lif-npe.")
+            return
+        history = pd.read_csv(path)
         panel = plots.loss(history, method="npe", ax=plots.grid(1)[0])
         card = self.npe.card
         caption = f"Loss of NPE on n = {card['pairs']:,} simulated traces; seed {card['seed']}."

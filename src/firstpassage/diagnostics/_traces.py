@@ -247,6 +247,16 @@ def traces(
     ----------
     van Rossum (2001), A novel spike distance, Neural Computation 13, 751. Gneiting and Raftery (2007), Strictly proper
     scoring rules, prediction, and estimation, JASA 102, section 4.3: the energy score, here of filtered trains.
+
+    Examples
+    --------
+    >>> import arviz_base, firstpassage as fp
+    >>> model = fp.lif(T=50.0)
+    >>> theta = model.prior(1, seed=1)
+    >>> draws = arviz_base.from_dict({"posterior": {name: np.tile(v, (1, 100)) for name, v in theta.items()}})
+    >>> data = {name: value[0] for name, value in model.likelihood(theta, seed=2).items()}
+    >>> traces(model, draws, data, seed=3).ok
+    True
     """
     schema = plain.schema(model)
     if schema.trial != _trace_statistics.TRIAL:
