@@ -87,7 +87,7 @@ def _size(found: Any) -> str:
     if isinstance(found, diagnostics.Comparison):
         low, high = int(found.trials.min()), int(found.trials.max())
         size = f"{high}" if low == high else f"{low} to {high}"
-        return f"{len(found.trials)} data sets of {size} trials, seed {found.seed}"
+        return f"{len(found.trials)} data sets of {size} trial{'s' if high > 1 else ''}, seed {found.seed}"
     if isinstance(found, diagnostics.Ppc):
         return f"{len(found.replicated)} replicates, seed {found.seed}"
     return f"{found.design.words}, seed {found.design.seed}"
