@@ -58,6 +58,11 @@ class Wide(fp.Posterior):
         log_q = stats.norm.logpdf(theta[..., 0], logs.mean() + self.shift, sd)
         return theta, log_q - np.log(np.diff(limits[1:])).sum()
 
+    def weigh(self, x, *, draws, seed):
+        theta, log_q = self.propose(x, draws=draws, seed=seed)
+        named = {name: theta[0, :, i] for i, name in enumerate(self.parameter_names)}
+        return theta, log_q, self.log_prior(named)[None]
+
 
 def posterior(*, width=WIDE, shift=0.0, trials=(20, 200)):
     exact = LIKELIHOODS["exact"]
