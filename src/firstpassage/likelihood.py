@@ -68,6 +68,8 @@ class Likelihood:
         a dict of (draw,) or (draw, trial) arrays inside the box.
     joint : Joint, optional
         The prior of parameters that depend on each other; `sample` then works in its coordinates.
+    start : callable, optional
+        ``start(x) -> {name: (value, width)}``, (trial,) each: about where the parameters of each trial lie.
     precision : {"float64", "float32"}
         In which the density is computed. Sums over trials are always made in the caller's precision.
     card : mapping, optional
@@ -97,6 +99,7 @@ class Likelihood:
     approximation: Likelihood | None = None
     sums: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
     joint: Joint | None = None
+    start: Callable[[np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]] | None = None
     precision: Precision = "float64"
     card: Mapping[str, Any] | None = None
     arrays: Mapping[str, np.ndarray] | None = None

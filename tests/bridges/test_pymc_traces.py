@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytest
 from pytensor.graph.traversal import ancestors
 from scipy import stats
@@ -11,6 +12,7 @@ from scipy import stats
 import firstpassage as fp
 from oracle import ordered
 
+OWN = ("tau_m", "g_L", "V_reset", "V_init", "E_L")
 pytestmark = pytest.mark.filterwarnings("ignore:there is no", "ignore:Numba will use object mode")
 
 
@@ -50,6 +52,12 @@ def _unconstrained(model, rv, point):
     given = {v: v.type.filter(np.asarray(point[v.name], v.dtype)) for v in model.free_RVs if v is not rv}
     used = set(ancestors([forward]))
     return forward.eval({v: x for v, x in given.items() if v in used})
+
+
+def test_some_of_the_joint_prior_are_made_with_what_bounds_them():
+    with pm.Model() as model:
+        assert [v.name for v in fp.priors(ordered.EXACT, "high")] == ["high"]
+        assert [rv.name for rv in model.free_RVs] == ["high"]
 
 
 def test_some_of_the_joint_prior_are_refused():
@@ -114,6 +122,64 @@ def test_jitter_leaves_the_start_possible(cell):
     rng = np.random.default_rng(1)
     for _ in range(20):
         assert np.isfinite(total({name: value + rng.uniform(-1, 1) for name, value in start.items()}))
+
+
+@pytest.fixture(scope="module")
+def hierarchy(cell):
+    """Two cells with a trace or two; thresholds from a group on the logit scale, the rest of each cell's own."""
+    model, _, data = cell
+    of_trace = np.array([0, 1, 0])
+    with pm.Model() as cells:
+        place = pm.Normal("place", pm.Normal("mean", 0, 1), pm.HalfNormal("sd", 1), shape=2)
+        theta = {"V_th": (-60 + 10 * pm.math.sigmoid(place))[of_trace]}
+        own = []
+        for i in range(2):
+            with pm.Model(name=f"cell{i}"):
+                own.append(fp.priors(model.approximate, *OWN))
+        theta |= {name: pm.math.stack(v)[of_trace] for name, v in zip(OWN, zip(*own, strict=True), strict=True)}
+        fp.observe("obs", model.approximate, observed=data, **theta)
+    return cells, theta, of_trace
+
+
+def test_a_hierarchy_adds_up_over_cells(cell, hierarchy):
+    model, _, data = cell
+    cells, theta, of_trace = hierarchy
+    point = cells.initial_point(random_seed=1)
+    given = [cells.rvs_to_values[rv] for rv in cells.free_RVs]
+    graphs = cells.replace_rvs_by_values(list(theta.values()))
+    found = pytensor.function(given, graphs, mode="FAST_COMPILE", on_unused_input="ignore")(
+        *(point[v.name] for v in given)
+    )
+    at = dict(zip(theta, found, strict=True))
+    total = 0.0
+    for i in range(2):
+        rows = of_trace == i
+        one = {name: value[rows] for name, value in data.items()}
+        total += model.approximate.log_prob(one, **{name: value[rows][0] for name, value in at.items()}).sum()
+    assert float(cells.compile_logp(vars=[cells["obs"]], mode="FAST_COMPILE")(point)) == pytest.approx(total, abs=1e-6)
+
+
+def test_it_starts_near_the_data(cell, hierarchy):
+    """Of what the middle of the priors lies below the truth, at most a fifth is left at the start."""
+    model, theta, data = cell
+    cells = hierarchy[0]
+    right = model.approximate.log_prob(data, **theta).sum()
+    middle = model.joint.parameters(np.zeros(6))
+    far = right - model.approximate.log_prob(data, **{name: float(value) for name, value in middle.items()}).sum()
+    assert far > 100
+    for fit in (cells, _free(cell)):
+        density = fit.compile_logp(vars=[fit["obs"]], mode="FAST_COMPILE")
+        assert right - float(density(fit.initial_point(random_seed=1))) < far / 5
+
+
+def test_a_start_of_the_user_stays(cell):
+    model, theta, data = cell
+    with pm.Model() as fit:
+        free = {**theta, "V_reset": pm.Uniform("V_reset", -80.0, -66.0, initval=-67.0)}
+        fp.observe("obs", model.approximate, observed=data, **{**free, "V_th": pm.Normal("V_th", -55.0, 2.0)})
+    start = fit.initial_point(random_seed=1)
+    assert start["V_reset_interval__"] == pytest.approx(np.log(13 / 1))
+    assert start["V_th"] == pytest.approx(theta["V_th"], abs=0.5)
 
 
 @pytest.mark.slow

@@ -48,7 +48,8 @@ def make(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[TensorVariable
     Raises
     ------
     ModelError
-        If a prior has no counterpart in PyMC, or misses the box, or a joint prior is asked for some names only.
+        If a prior has no counterpart in PyMC, or misses the box, or a joint prior is asked for a parameter without the
+        one below which it stays.
     """
     if likelihood.joint is not None:
         made = _jointly(likelihood.joint, names)
@@ -70,19 +71,20 @@ def registered(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[str, ...
     tuple of str
         The parameters, and the standard scores behind clipped ones.
     """
-    clipped = [] if likelihood.joint is None else [c for c in likelihood.joint.conditionals if c.family in _CLIPPED]
+    drawn = () if likelihood.joint is None else likelihood.joint.conditionals
+    clipped = [c for c in drawn if c.family in _CLIPPED and c.name in names]
     return (*names, *(_score(c) for c in clipped))
 
 
 def _jointly(joint: Joint, names: tuple[str, ...]) -> dict[str, TensorVariable]:
-    """Register all parameters of a joint prior, each given those drawn before it."""
-    if set(names) != set(joint.names):
+    """Register parameters of a joint prior, each given those drawn before it."""
+    if not {c.below for c in joint.conditionals if c.name in names} - {None} <= set(names):
         raise ModelError(
             f"the prior of {', '.join(joint.names)} is a joint one: bounds depend on other parameters, so that some of "
-            f"them alone ({', '.join(names)}) have none. Leave the names out to get all, or write your own priors."
+            f"them alone ({', '.join(names)}) have none. Name also those that they stay below, or leave the names out."
         )
     made: dict[str, TensorVariable] = {}
-    for c in joint.conditionals:
+    for c in (one for one in joint.conditionals if one.name in names):
         if c.family in _CLIPPED:
             value = pt.clip(pt.exp(c.location + c.scale * pm.Normal(_score(c), 0.0, 1.0)), c.lower, c.upper)
             made[c.name] = pm.Deterministic(c.name, value)

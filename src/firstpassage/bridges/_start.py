@@ -74,10 +74,23 @@ def set_start(model: pm.Model, likelihood: Likelihood, x: np.ndarray, theta: Map
             low, high = np.maximum(low, mine[variable.name][0]), np.minimum(high, mine[variable.name][1])
         start = _start(model, variable, low, high)
         if start is not None:
-            # A copy, equal to the original, as PyMC has one operation for all variables of a kind.
-            variable.owner.op = copy(variable.owner.op)
-            setattr(variable.owner.op, _START, start)
+            put(variable, start)
             mine[variable.name] = (low, high)
+
+
+def put(variable: TensorVariable, start: np.ndarray) -> None:
+    """Hang a start on the operation of a free variable.
+
+    Parameters
+    ----------
+    variable : TensorVariable
+        Free.
+    start : ndarray
+        A value inside its support, of its shape.
+    """
+    # A copy, equal to the original, as PyMC has one operation for all variables of a kind.
+    variable.owner.op = copy(variable.owner.op)
+    setattr(variable.owner.op, _START, start)
 
 
 class _Started:

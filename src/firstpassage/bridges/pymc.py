@@ -13,7 +13,7 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.variable import TensorVariable
 
-from firstpassage.bridges import _priors, _start
+from firstpassage.bridges import _near, _priors, _start
 from firstpassage.bridges._ops import accept, wrong_length
 from firstpassage.bridges._variable import TrialsRV, log_density, simulate
 from firstpassage.errors import DataError, ModelError
@@ -28,7 +28,7 @@ def observe(name: str, likelihood: Likelihood, *misplaced: Any, observed: Any = 
 
     Every sampler of PyMC can be used. ``nuts_sampler="pymc"`` runs with ``cores=1`` or
     ``mp_ctx="forkserver"``: JAX does not survive a fork. Free variables that the data bound (t below the
-    fastest rt) are started where that holds.
+    fastest rt) are started where that holds; where the likelihood guesses its parameters, they start there.
 
     Parameters
     ----------
@@ -81,6 +81,7 @@ def observe(name: str, likelihood: Likelihood, *misplaced: Any, observed: Any = 
     )[1]
     registered = model.register_rv(variable, name, observed=x if container is None else container)
     _start.set_start(model, likelihood, x, parameters)
+    _near.set_start(model, registered)
     return registered
 
 
@@ -103,8 +104,8 @@ def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
     Raises
     ------
     ModelError
-        If a name is unknown, a prior has no counterpart in PyMC or misses the box, or there is no PyMC model
-        around.
+        If a name is unknown, a prior has no counterpart in PyMC or misses the box, a parameter is asked for without
+        the one that bounds it, or there is no PyMC model around.
 
     Examples
     --------

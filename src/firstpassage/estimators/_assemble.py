@@ -39,9 +39,19 @@ def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[st
         model=model.name, kind=card["kind"], trial=data.trial, parameters=model.parameters, columns=data.columns,
         read=data.read, density=_density(model, arrays, card), limits=data.limits, describe=data.describe,
         table=data.table, simulate=data.simulate or partial(simulate_rows, model), precision="float32",
-        card=dict(card), arrays=dict(arrays), joint=model.joint,
+        card=dict(card), arrays=dict(arrays), joint=model.joint, start=_start(model, card),
     )  # fmt: skip
     return _quick.quick(learned, model, data)
+
+
+def _start(model: Model, card: Mapping[str, Any]) -> Any:
+    """Find out how the parameters are guessed from what this estimator reads; None where they are not."""
+    if card["kind"] != "nre" or card["settings"].get("unit") is None:
+        return None
+    from firstpassage.estimators import _statistic_ratio
+
+    candidates = _statistic_ratio.around(model)
+    return None if candidates is None else candidates.spans
 
 
 def schema(model: Model, card: Mapping[str, Any]) -> Schema:

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 
 from firstpassage.estimators._features import Features  # noqa: E402
 from firstpassage.estimators._forward import export  # noqa: E402
+from firstpassage.estimators._statistic_ratio import Around  # noqa: E402
 
 _IMPOSSIBLE = -1e4  # log ratio of data that the parameters exclude; finite, so that its gradient is zero
 
@@ -43,12 +44,13 @@ class ContrastiveRatio(bf.RatioEstimator):
         K: int,
         gamma: float,
         seed: int,
+        around: Around | None = None,
     ) -> None:
         super().__init__(inference_network=network, adapter=adapter, K=K, gamma=gamma, standardize=None)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.evidence_network = evidence_network
         self.evidence_projector = keras.layers.Dense(1)
-        self.features, self.names = features, tuple(names)
+        self.features, self.names, self.around = features, tuple(names), around
 
     def build(self, data_shapes: Any) -> None:
         """Build both networks for the features' sizes."""
@@ -95,12 +97,29 @@ class ContrastiveRatio(bf.RatioEstimator):
         del kwargs
         theta, x = jnp.asarray(inference_variables), jnp.asarray(inference_conditions)
         rows, training = theta.shape[0], stage == "training"
+        if self.around is not None:
+            logits = self._among_guesses(self.around, theta, x, training=training)
+            return self._with_layer_losses(jnp.mean(loss(logits, gamma=self.gamma)))
         shifts = jnp.arange(1, self.K + 1)  # fixed candidates make validation losses comparable
         if training:
             shifts = keras.random.shuffle(keras.ops.arange(1, rows), seed=self.seed_generator)[: self.K]
         partner = (jnp.arange(rows)[:, None] + jnp.concatenate([jnp.zeros(1, int), jnp.asarray(shifts)])[None]) % rows
         logits = self.pair(theta[partner], x[:, None], training=training) + self.alone(x, training=training)[:, None]
         return self._with_layer_losses(jnp.mean(loss(logits, gamma=self.gamma)))
+
+    def _among_guesses(self, around: Around, theta: Any, x: Any, *, training: bool) -> Any:
+        """Give the log of posterior over candidates' density, (row, K + 1), of every row and of K drawn around it."""
+        seed = iter(range(1, 9))  # fixed candidates make validation losses comparable
+
+        def uniform(shape: tuple[int, ...]) -> Any:
+            return keras.random.uniform(shape, seed=self.seed_generator if training else next(seed))
+
+        own = around.place({name: theta[..., i] for i, name in enumerate(self.names)}, uniform=uniform)
+        z = jnp.concatenate([own[:, None], around.draw(x, self.K, uniform=uniform)], axis=1)
+        values = around.joint.parameters(z)
+        every = jnp.stack([values[name] for name in self.names], axis=-1)
+        log_ratio = self.pair(every, x[:, None], training=training) + self.alone(x, training=training)[:, None]
+        return log_ratio - around.log_density(x[:, None], z)
 
 
 def loss(logits: Any, *, gamma: float) -> Any:

@@ -47,7 +47,8 @@ class NRE:
         ratio is learned, and so is "trace" for `lif`. None is decisions where there are such, statistics where a trial
         holds long series, and else the trial that the model simulates.
     candidates : int, optional
-        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics 15: a narrow
+        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics 15.
+        Where the model guesses from statistics where the posterior lies, they are drawn around the guess: a narrow
         posterior is learned from candidates that come near it.
     gamma : float
         Odds that one of the candidates made the trial.
@@ -220,7 +221,7 @@ class NRE:
         """Build BayesFlow's estimator, with weights drawn from the seed."""
         import bayesflow as bf
 
-        from firstpassage.estimators import _contrastive, _features, _ratio
+        from firstpassage.estimators import _contrastive, _features, _ratio, _statistic_ratio
 
         theta, x = source.draw(8192, purpose="features")
         shape = {"activation": self.activation, "residual": self.network == "resnet", "dropout": None}
@@ -233,6 +234,7 @@ class NRE:
             K=self.settings()["candidates"],
             gamma=self.gamma,
             seed=seeds.derive(seed, "candidates"),
+            around=_statistic_ratio.around(self.model) if self.unit is not None else None,
         )
         estimator.build({})
         rng = seeds.generator(seed, "weights")

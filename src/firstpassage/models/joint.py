@@ -23,6 +23,7 @@ Family = Literal["TruncatedNormal", "ClippedLogNormal"]
 
 _EDGE = {4: 1e-6, 8: 1e-12}  # share of an interval that is kept free of each end, by bytes of a float
 _ROUNDING = 1e-9  # of a gap, forgiven
+_NARROWEST = 1e-3  # width of a span
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -250,6 +251,22 @@ class Joint:
             edge = _EDGE[value.dtype.itemsize]
             columns.append(library.ndtri(library.np.clip((value - low) / (high - low), edge, 1 - edge)))
         return library.np.stack(columns, axis=-1)
+
+    def spans(self, centre: np.ndarray, spread: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Give parameters at coordinates, and how wide a spread of the coordinates is in them.
+
+        Parameters
+        ----------
+        centre, spread : ndarray, shape (..., coordinate)
+            Coordinates, and their spread; positive.
+
+        Returns
+        -------
+        dict of str to (ndarray, ndarray), shape (...)
+            Value and width; the width is positive.
+        """
+        low, middle, high = (self.parameters(centre + side * spread) for side in (-1, 0, 1))
+        return {name: (middle[name], np.maximum((high[name] - low[name]) / 2, _NARROWEST)) for name in self.names}
 
     def log_density(self, theta: Mapping[str, Any]) -> Any:
         """Evaluate the log prior of parameters.

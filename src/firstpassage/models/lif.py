@@ -213,11 +213,12 @@ def _likelihood(
     kind: Any, parameters: tuple[Parameter, ...], recording: Recording, joint: Joint | None, **more: Any
 ) -> Likelihood:
     """Make a likelihood of traces."""
-    data = _traces(recording)
+    data, prior = _traces(recording), joint or reference_prior()
     return Likelihood(
         model="lif", kind=kind, trial=data.trial, parameters=parameters, columns=data.columns, read=data.read,
-        table=data.table, describe=data.describe, simulate=data.simulate, joint=joint or reference_prior(),
-        density=_density(recording, kind), sums=partial(_sums, recording=recording, kind=kind), **more,
+        table=data.table, describe=data.describe, simulate=data.simulate, joint=prior,
+        density=_density(recording, kind), sums=partial(_sums, recording=recording, kind=kind),
+        start=partial(_start, recording=recording, joint=prior), **more,
     )  # fmt: skip
 
 
@@ -258,6 +259,11 @@ def _sums(x: np.ndarray, theta: Mapping[str, np.ndarray], *, recording: Recordin
     voltage, spikes, current = lif_traces.blocks(x, recording=recording)
     rows = np.stack(np.broadcast_arrays(*(theta[name] for name in _NAMES)), axis=-1)
     return density(voltage, spikes, rows, current=current, **recording.constants).sum(axis=1)
+
+
+def _start(x: np.ndarray, *, recording: Recording, joint: Joint) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Guess about where the parameters of traces x (trace, column) lie, and how well that is known."""
+    return joint.spans(*guess(_statistics(x, recording=recording), joint=joint))
 
 
 def _statistics(x: np.ndarray, *, recording: Recording) -> np.ndarray:
