@@ -113,6 +113,19 @@ RECIPES = {
         ),
         budget=1_310_720,  # traces of 200 ms, each used in five passes
     ),
+    "lif-nre": Recipe(
+        make=lambda: fp.NRE(
+            fp.lif(),
+            unit="trace",
+            widths=(160, 160, 160),
+            batch=256,
+            epoch_pairs=65_536,
+            validation=8192,
+            average=0.9995,
+            patience=None,
+        ),
+        budget=1_310_720,  # traces of 200 ms, each of them fresh, with 15 candidates around its guess
+    ),
     "foraging-nle-window": Recipe(
         make=lambda: fp.NLE(
             fp.foraging(),

@@ -42,10 +42,11 @@ _WINDOWS = {
     ("npe", 1): (0.15, 1.0, (0.95, 1.1), 0.60), ("nle", 1): (0.6, 3.0, (0.8, 1.25), 0.80),
 }  # fmt: skip
 
-# Of voltage traces: published aims for the posterior, which also bound the median sd ratio of each parameter. What is
-# learned of statistics of a trace has the limits of statistics of windows.
+# Of voltage traces: published aims for the posterior, which also bound the median sd ratio of each parameter of a
+# posterior estimator. A ratio learned of statistics of a trace has the same limits: they hold nearly all that the trace
+# tells. A density of them has those of statistics of windows.
 _TRACES = {
-    ("npe", 1): (0.15, 1.0, (0.95, 1.15), 0.57), ("nre", 1): (0.6, 3.0, (0.8, 1.25), 0.80),
+    ("npe", 1): (0.15, 1.0, (0.95, 1.15), 0.57), ("nre", 1): (0.15, 1.0, (0.95, 1.15), 0.57),
     ("nle", 1): (0.6, 3.0, (0.8, 1.25), 0.80),
 }  # fmt: skip
 _EACH = {("trace", "npe"): (0.95, 1.15)}
