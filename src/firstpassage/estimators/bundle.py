@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from firstpassage.estimators.posterior import Posterior
 
 _TOLERANCE = 1e-4  # nats, of the probe rows
+_NUMBERS, _FEWEST = 8192, 4  # numbers of the data of all probe rows, about, and the fewest rows
 
 
 def save(result: Likelihood | Posterior, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -279,7 +280,10 @@ def _trained(result: Any) -> bool:
 
 
 def _probe(result: Likelihood | Posterior) -> dict[str, Any]:
-    """Evaluate 16 rows spread over the box, or drawn from a joint prior, on data that all of them allow."""
+    """Evaluate rows spread over the box, or drawn from a joint prior, on data that all of them allow.
+
+    There are 16; fewer of long trials, whose numbers would outweigh the weights.
+    """
     rng, joint = np.random.default_rng(0), result.joint
     theta = {p.name: rng.uniform(*p.bounds, 16) for p in result.parameters}
     if joint is not None:
@@ -292,6 +296,8 @@ def _probe(result: Likelihood | Posterior) -> dict[str, Any]:
         least = result.trials[0]
         repeated = {name: np.repeat(value, least) for name, value in theta.items()}
         x = np.asarray(result.simulate(repeated, rng), dtype=np.float64).reshape(16, least, -1)
+    kept = min(len(x), max(_FEWEST, _NUMBERS // x[0].size))
+    theta, x = {name: value[:kept] for name, value in theta.items()}, x[:kept]
     values = _evaluate(result, theta, x)
     return {"theta": {k: v.tolist() for k, v in theta.items()}, "x": x.tolist(), _name(result): values.tolist()}
 
