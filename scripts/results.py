@@ -179,6 +179,7 @@ def speed() -> list[str]:
     written = {
         "foraging_simulator": _foraging, "foraging_likelihood": _moments, "foraging_session": _session,
         "foraging_hierarchy": _hierarchy, "lif_simulator": _traces, "lif_likelihood": _filter, "lif_npe": _networks,
+        "lif_cells": _cells,
         "break_even": _break_even,
         "npe_summaries": _summaries,
     }  # fmt: skip
@@ -288,6 +289,22 @@ def _hierarchy(record: dict[str, Any]) -> str:
         f"{_share(record['approximate'])} and {_share(learned)}. Largest distance of a mean from that of the first: "
         f"learned {far['distance_learned']:.2f} sd, corrected {far['distance_learned_corrected']:.2f} sd; from what "
         f"the mice are, {far['z_corrected']:.1f}, {far['z_learned']:.1f} and {far['z_learned_corrected']:.1f} sd."
+    )
+
+
+def _cells(record: dict[str, Any]) -> str:
+    """Tell what a hierarchical PyMC model of cells costs: corrected, and learned."""
+    design, far, start = record["design"], record["largest"], record["start"]
+    weighed, learned = record["corrected"], record["learned"]
+    return (
+        f"PyMC, a hierarchy of {design['cells']} cells with {design['traces_each']} traces each, thresholds from a "
+        f"group, all else of each cell's own: {weighed['seconds']['cpu'] / 60:.0f} CPU minutes by moments and "
+        f"correction by the filter ({_weighed(weighed)}), {learned['seconds']['cpu'] / 60:.0f} by the learned ratio "
+        f"(R-hat {learned['max_rhat']:.3f}, smallest ESS {learned['min_bulk_ess']:.0f}); divergences "
+        f"{_share(record['approximate'])} and {_share(learned)}. Largest distance of the two means "
+        f"{far['distance']:.2f} sd; from the truth {far['z_corrected']:.1f} and {far['z_learned']:.1f} sd. Sampling "
+        f"starts {start['below_the_truth']:,.0f} nats below the truth, where the middle of the priors lies "
+        f"{start['middle_below_the_truth']:,.0f} below."
     )
 
 

@@ -2,13 +2,16 @@
 
 import warnings
 
+import jax
 import numpy as np
 import pymc as pm
 import pytest
+from scipy import stats
 
 import firstpassage as fp
 from firstpassage.errors import ModelError
 from firstpassage.estimators import _statistic_ratio
+from oracle import ordered
 
 SMALL = {"epoch_pairs": 8192, "validation": 1024, "batch": 256, "widths": (64, 64), "candidates": 7, "average": 0.9}
 
@@ -40,6 +43,35 @@ def test_statistics_are_what_a_trace_is_reduced_to(model, learned, cells):
     np.testing.assert_array_equal(x[:, :own], model.statistics.of_trials(model.schema.read(cells[1][0])))
     np.testing.assert_array_equal(learned.read(x), x)
     assert learned.columns == _statistic_ratio.statistics(model).names
+
+
+def _uniform(seed):
+    rng = np.random.default_rng(seed)
+    return lambda shape: rng.uniform(size=shape)
+
+
+def test_candidates_have_the_density_that_is_taken_from_the_ratio():
+    """Weighed by the prior over that density, draws around a guess have the prior: its mass, and its means."""
+    around = _statistic_ratio.Around(joint=ordered.JOINT, own=2)
+    x = np.array([[7.0, 7.0, 0.4, -0.3, 0.5, 0.9, 0.7, 1.2]])
+    with jax.enable_x64():
+        z = np.asarray(around.draw(x, 200_000, uniform=_uniform(1))[0])
+        weight = np.exp(-np.asarray(around.log_density(x, z)))
+    assert weight.mean() == pytest.approx(1, abs=0.02)
+    theta, prior = ordered.JOINT.parameters(z), ordered.model().prior(40_000, seed=1)
+    for name, value in theta.items():
+        assert (weight * value).mean() == pytest.approx(prior[name].mean(), abs=0.03)
+    np.testing.assert_allclose(np.median(z, axis=0), x[0, 2:5], atol=0.02)
+
+
+def test_clipped_parameters_are_put_beyond_their_bounds_as_the_prior_puts_them():
+    theta = ordered.model().prior(20_000, seed=2)
+    with jax.enable_x64():
+        around = _statistic_ratio.Around(joint=ordered.JOINT, own=0)
+        z = np.asarray(around.place({name: jax.numpy.asarray(v) for name, v in theta.items()}, uniform=_uniform(2)))
+    assert stats.kstest(z[:, ordered.JOINT.names.index("spread")], "norm").pvalue > 1e-3
+    for name, value in ordered.JOINT.parameters(z).items():
+        np.testing.assert_allclose(value, theta[name], atol=1e-9)
 
 
 def test_its_posterior_is_near_the_exact_one(model, learned, cells):
