@@ -243,7 +243,7 @@ def _networks(record: dict[str, Any]) -> str:
                 f"| {words} | {minutes} | {found['shift_mean']:.3f} | {found['shift_worst']:.2f} "
                 f"| {min(ratios):.2f} to {max(ratios):.2f} | {found['c2st_mean']:.3f} |"
             )
-    ranked = record["ours"]["calibration"]
+    ranked = record["calibration"]
     failed = ", ".join(ranked["sbc_failed"]) or "none"
     return "\n".join(lines) + (
         f"\n\nOf {ranked['draws']:,} draws of NPE for fresh traces {ranked['outside_the_support']:,} lie outside the "
