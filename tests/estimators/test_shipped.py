@@ -131,7 +131,7 @@ def test_those_of_foraging_are_small_and_carry_whole_audits(method):
     assert sum(p.stat().st_size for p in folder.iterdir()) < 1_500_000
     audit = _of_mice(method)
     assert learned.card["audit"]["headline"] == audit["headline"]
-    assert audit["fast"] == (method == "nle-window")  # its whole audit takes an hour
+    assert not audit["fast"]
     assert {item["state"] for item in audit["items"].values()} <= {"passed", "failed"}
     assert bundle.method(learned) == method
 
