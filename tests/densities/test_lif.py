@@ -137,7 +137,9 @@ def test_the_filter_agrees_with_particles():
 @pytest.mark.slow
 def test_the_filter_agrees_with_many_particles_for_whole_traces():
     whole = cases(1000)
-    check_particles(Cases(*(part[[*range(6), *range(12, 15), *range(18, 22), *range(24, 32)]] for part in whole)), 20_000, 8)
+    check_particles(
+        Cases(*(part[[*range(6), *range(12, 15), *range(18, 22), *range(24, 32)]] for part in whole)), 20_000, 8
+    )
 
 
 def test_all_spike_trains_together_have_probability_one():

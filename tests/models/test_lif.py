@@ -307,3 +307,10 @@ def test_shapes_of_given_currents_must_fit():
         lif_simulator.trace(cell(), np.zeros(1000), np.zeros((1, 1000)), recording=Recording())
     with pytest.raises(DataError, match="must have 1000 samples"):
         fp.lif().exact.log_prob({"voltage": np.full(10, -70.0), "spikes": np.zeros(10)}, **THETA)
+
+
+@pytest.mark.slow
+def test_the_exact_posterior_is_calibrated(model):
+    """SBC with 100 traces through importance sampling; parameters, log likelihood and a data-dependent quantity."""
+    found = fp.diagnostics.sbc(model.exact, model, datasets=100, trials=1, seed=11)
+    assert found.ok, found.verdict
