@@ -146,3 +146,22 @@ def test_those_of_foraging_are_as_close_to_the_exact_posterior_as_was_asked(meth
     assert item["learned"]["shift_mean"] <= shift
     assert ratio[0] <= item["learned"]["sd_ratio_mean"] <= ratio[1]
     assert item["learned"]["c2st_mean"] <= c2st
+
+
+@pytest.mark.filterwarnings("ignore:lif")
+def test_the_ratio_of_traces_is_small_and_carries_its_audit():
+    learned = fp.pretrained("lif", "nre")
+    folder = bundle.shelf() / "lif-nre"
+    assert sum(p.stat().st_size for p in folder.iterdir()) < 1_500_000
+    audit = json.loads((bundle.shelf() / "lif-nre-audit.json").read_text())
+    assert learned.card["audit"]["headline"] == audit["headline"]
+    assert audit["seed"] != learned.card["seed"] == 20_261_121
+    assert audit["items"]["sbc"]["state"] == "passed"
+
+
+@pytest.mark.filterwarnings("ignore:lif")
+def test_the_ratio_of_traces_is_close_to_the_exact_posterior_though_not_as_close_as_was_asked():
+    numbers = json.loads((bundle.shelf() / "lif-nre-audit.json").read_text())["items"]["exact n=1"]["numbers"]
+    assert numbers["limits"]["shift_mean"] == 0.15
+    assert numbers["learned"]["shift_mean"] < 0.25
+    assert all(0.95 <= ratio <= 1.15 for ratio in numbers["sd_ratio_medians"].values())
