@@ -3,7 +3,8 @@
 PyMC starts in the middle of the priors. Where a posterior is a hundred times narrower, that is thousands of nats away.
 A likelihood may know from its data about where the parameters of each trial lie, and how well that is known (`start`).
 Free variables are moved on their unconstrained lines until the parameters, as expressions of them, come near those
-values, by least squares; what the parameters leave open stays where it was.
+values, by least squares; what the parameters leave open stays where it was, and so does all if the expressions are not
+finite there.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ def _fitted(
         far = [(np.asarray(one) - v) / w for one, v, w in zip(found, value, width, strict=True)]
         return np.concatenate([*(one.ravel() for one in far), _PULL * (at - first)])
 
+    if not np.isfinite(residuals(first)).all():
+        return [np.asarray(one) for one in of_variables(point(first))]
     best = least_squares(residuals, first, max_nfev=_STEPS).x
     return [np.asarray(one) for one in of_variables(point(best))]
 
