@@ -21,6 +21,7 @@ KINDS = ("npe", "nle", "nre")
 NAMES = {"npe": "NPE", "nle": "NLE", "nre": "NRE", "nle-window": "NLE on statistics"}
 MICE = ("npe", "nle", "nle-window", "nre")
 NEURON = ("npe", "nre")
+_CONVERGED = 1.05  # R-hat up to which chains may be believed
 
 
 def main() -> None:
@@ -296,6 +297,7 @@ def _cells(record: dict[str, Any]) -> str:
     """Tell what a hierarchical PyMC model of cells costs: corrected, and learned."""
     design, far, start = record["design"], record["largest"], record["start"]
     weighed, learned = record["corrected"], record["learned"]
+    apart = max(record[name]["max_rhat"] for name in ("approximate", "corrected", "learned")) > _CONVERGED
     return (
         f"PyMC, a hierarchy of {design['cells']} cells with {design['traces_each']} traces each, thresholds from a "
         f"group, all else of each cell's own: {weighed['seconds']['cpu'] / 60:.0f} CPU minutes by moments and "
@@ -305,6 +307,7 @@ def _cells(record: dict[str, Any]) -> str:
         f"{far['distance']:.2f} sd; from the truth {far['z_corrected']:.1f} and {far['z_learned']:.1f} sd. Sampling "
         f"starts {start['below_the_truth']:,.0f} nats below the truth, where the middle of the priors lies "
         f"{start['middle_below_the_truth']:,.0f} below."
+        + (" By R-hat these chains were too short, so that the distances are rough." if apart else "")
     )
 
 
