@@ -12,8 +12,8 @@ distance: between the two means, in posterior sd.
 Four cells are not their group: V_th_mean and V_th_sd are compared with the group's values, and the sd over cells has a
 prior that avoids zero, where cells would have no room to move in.
 
-The stored run has 400 warm-up steps and 300 draws in each of two chains, and by R-hat it has not converged. More of both
-(--tune, --draws) cost in proportion.
+The stored run has 400 warm-up steps and 300 draws in each of two chains, and by R-hat it has not converged.
+More of both (--tune, --draws) cost in proportion.
 """
 
 from __future__ import annotations
