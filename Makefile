@@ -3,7 +3,7 @@ PYTHON_ENV := .venv/bin/python
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-ESTIMATORS ?= ddm-npe ddm-nle ddm-nre foraging-npe foraging-nle foraging-nle-window foraging-nre lif-nre
+ESTIMATORS ?= ddm-npe ddm-nle ddm-nre foraging-npe foraging-nle foraging-nle-window foraging-nre lif-npe lif-nre
 
 .PHONY: help env demo test test-slow check format estimators figures bench clean
 
@@ -31,7 +31,7 @@ format: env ## Sort imports, mend what ruff can mend, and format
 	$(PYTHON_ENV) -m ruff check --fix
 	$(PYTHON_ENV) -m ruff format
 
-estimators: env ## Train the shipped estimators again, audit and ship them (five to six hours)
+estimators: env ## Train the shipped estimators again, audit and ship them (six to seven hours)
 	@for name in $(ESTIMATORS); do \
 		$(PYTHON_ENV) scripts/train_estimators.py $$name --into runs/$$name && \
 		$(PYTHON_ENV) -m firstpassage.cli check runs/$$name && \
