@@ -131,7 +131,7 @@ def _no_card(folder):
 
 
 def _other_model(folder):
-    _edit(folder, "manifest.json", lambda m: m["card"].update(model="lif"))
+    _edit(folder, "manifest.json", lambda m: m["card"].update(model="moons"))
 
 
 def _other_order(folder):
@@ -189,7 +189,7 @@ BAD = {
     "a link": (_symlink, "plain file"),
     "a newer version": (_newer, "bundle version 2"),
     "no card": (_no_card, "not a bundle that firstpassage wrote"),
-    "another model's name": (_other_model, "your own model 'lif'"),
+    "another model's name": (_other_model, "your own model 'moons'"),
     "another order": (_other_order, "Names, order and box"),
     "an unknown function": (_unknown_module, "not a bundle that firstpassage wrote"),
     "an unknown setting": (_unknown_setting, "cannot be made"),

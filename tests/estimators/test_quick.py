@@ -65,7 +65,7 @@ def test_sums_by_pairs_take_one_value_for_each_visit(visits):
 
 def test_visits_are_proposed_by_the_approximation_and_windows_by_the_density_itself():
     assert QUICK.approximation is MODEL.exact.approximation
-    windows = _quick.quick(replace(PLAIN, trial="window"), MODEL, MODEL.decisions.schema)
+    windows = _quick.quick(replace(PLAIN, trial="window", columns=("window",)), MODEL, MODEL.decisions.schema)
     assert windows.approximation.density is PLAIN.density
 
 

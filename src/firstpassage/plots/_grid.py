@@ -116,10 +116,11 @@ def outer(found: np.ndarray, *, x: str | None = None, y: str | None = None) -> N
 
 def head(panel: Axes, title: str, note: str = "") -> None:
     """Write a title on the left and a remark on the right, above the panel where no data are."""
-    size: Any = "x-small" if note and len(title.replace("$", "")) > _WORDY else None
-    panel.set_title(title, fontsize=size, fontweight="normal")  # as symbols, which cannot be bold
+    wordy = bool(note) and len(title.replace("$", "")) > _WORDY
+    panel.set_title(title, fontsize="x-small" if wordy else None, fontweight="normal")  # as symbols, never bold
     if note:
-        panel.set_title(note, loc="right", fontsize="small", fontweight="normal", color=NOTE)
+        short, size = (note.replace(" ", ""), "xx-small") if wordy else (note, "small")
+        panel.set_title(short, loc="right", fontsize=size, fontweight="normal", color=NOTE)
 
 
 def percent(share: float) -> str:
@@ -129,7 +130,7 @@ def percent(share: float) -> str:
 
 def chance(p: float) -> str:
     """Write the p-value of a test."""
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.{1 if p < 1e-3 else 2}g}"
 
 
 def bands(keys: Mapping[str, str]) -> list[Patch]:
