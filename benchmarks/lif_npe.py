@@ -2,6 +2,7 @@
 
     python benchmarks/lif_npe.py --train-reference [--minutes 30]     # once; runs/lif-npe-reference
     python benchmarks/lif_npe.py [--traces 40] [--ours runs/lif-npe/bundle] [--out benchmarks/results/lif_npe.json]
+    python benchmarks/lif_npe.py --only-reference                     # adds it to the results that there are
 
 Fresh traces from the reference prior are sampled twice by the exact likelihood, with at least 1,000 effective draws
 each; the second run against the first is the floor. Then come as many draws of each network: distance of the means in
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30, help="CPU minutes of training of the reference")
     parser.add_argument("--traces", type=int, default=40)
     parser.add_argument("--ours", default="runs/lif-npe/bundle", help="a bundle; `pretrained` is the shipped one")
+    parser.add_argument("--only-reference", action="store_true", help="measure it, and add it to the results")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     if options.train_reference:
@@ -59,6 +61,10 @@ def main() -> None:
         return
     sets, truth = fresh(options.traces)
     first, second = (exact_draws(sets, run=run) for run in (0, 1))
+    if options.only_reference:
+        known = json.loads(options.out.read_text())
+        add(known, "reference", network(fp.load(REFERENCE / "bundle", model=MODEL), sets, first), options.out)
+        return
     posterior = fp.pretrained("lif", "npe") if options.ours == "pretrained" else fp.load(options.ours, model=MODEL)
     report = {"design": design(options.traces, first, second), "truth": truth}
     report["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "jax": jax.__version__}
