@@ -184,6 +184,7 @@ def hierarchy(likelihood: fp.Likelihood, x: np.ndarray, mouse: np.ndarray) -> pm
     return model
 
 
+@pytest.mark.slow
 def test_three_mice_in_a_hierarchy():
     """The mean of each mouse's drift rate, corrected, is near its truth, and no draw diverges."""
     truth, mouse = np.array([0.15, 0.4, 0.65]), np.repeat(np.arange(3), 12)

@@ -59,6 +59,7 @@ def test_one_data_set_gives_what_it_gives_first_in_a_list(clean):
     assert alone.estimate == clean[0].estimate
 
 
+@pytest.mark.slow
 def test_other_sizes_and_a_learned_ratio_work():
     ratio = fp.pretrained("ddm", "nre")
     data = [sets(1, seed=4, trials=200)[0], sets(1, lapses=0.3, seed=4, trials=200)[0]]

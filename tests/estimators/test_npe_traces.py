@@ -49,6 +49,7 @@ def test_layers_have_the_sizes_asked_for(settings):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_table_is_trained_on_for_several_epochs(posterior):
     assert posterior.card["epochs"] == 4
     assert np.isfinite(posterior.card["validation_loss"])

@@ -44,6 +44,7 @@ def test_the_exact_likelihood_of_visits_corrects_them(posterior, model, windows)
         assert abs(shift) < 0.35 * float(exact[name].std())
 
 
+@pytest.mark.slow
 def test_they_are_compared_with_the_exact_posterior(posterior, model, windows):
     if posterior.card["settings"].get("summary") != "decisions":
         pytest.skip("as the other one, and the exact runs would be made twice")

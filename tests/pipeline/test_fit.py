@@ -190,6 +190,7 @@ def test_bad_trials_are_refused_by_group_before_anything_is_written(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_weak_group_is_fitted_with_a_warning_in_the_log(tmp_path):
     (tmp_path / "t.csv").write_text("rt,response\n.5,1\n.6,1\n.7,1\n")
     settings = dataclasses.replace(SETTINGS, methods=("exact",))
@@ -214,6 +215,7 @@ def test_an_amortized_posterior_is_drawn_from_independently(table, tmp_path):
     assert "npe: 1200 independent draws from the network; seed 5" in (run.path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_corrected_draws_are_those_of_the_exact_posterior_for_any_number_of_trials(table, tmp_path, monkeypatch):
     monkeypatch.setitem(ESTIMATORS, "npe", posterior(trials=(500, 1000)))
     settings = dataclasses.replace(NPE, methods=("npe", "exact"), correct=True)
