@@ -46,8 +46,6 @@ def test_the_exact_likelihood_of_visits_corrects_them(posterior, model, windows)
 
 @pytest.mark.slow
 def test_they_are_compared_with_the_exact_posterior(posterior, model, windows):
-    if posterior.card["settings"].get("summary") != "decisions":
-        pytest.skip("as the other one, and the exact runs would be made twice")
     found = fp.diagnostics.compare(posterior, model.exact, windows, seed=1, draws=200, tune=100, chains=2)
     assert np.isfinite(found.learned.summary()["shift_mean"])
     assert found.floor.summary()["shift_mean"] < found.learned.summary()["shift_mean"]  # it was trained for seconds
