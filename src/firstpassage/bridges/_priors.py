@@ -26,11 +26,14 @@ _FAMILIES: dict[str, tuple[str, Callable[[Any], dict[str, Any]], _Bounds]] = {
     "Beta": ("Beta", lambda d: {"alpha": d.concentration1, "beta": d.concentration0}, (0.0, 1.0)),
     "Exponential": ("Exponential", lambda d: {"lam": d.rate}, (0.0, np.inf)),
 }
+_LOGARITHMIC = "LogUniform"  # made of the logarithm, which is uniform: PyMC has no such family
 _CLIPPED = ("ClippedLogNormal",)  # families with atoms, made of a standard normal
 _TRUNCATED = ("TwoSidedTruncatedDistribution", "LeftTruncatedDistribution", "RightTruncatedDistribution")
 
 
-def make(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[TensorVariable, ...]:
+def make(
+    likelihood: Likelihood, names: tuple[str, ...], *, dims: tuple[str, ...] | None = None
+) -> tuple[TensorVariable, ...]:
     """Register one variable for each parameter, in the order asked.
 
     Parameters
@@ -39,6 +42,8 @@ def make(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[TensorVariable
         Whose parameters say box and prior.
     names : tuple of str
         Which parameters, each once.
+    dims : tuple of str, optional
+        Dimensions of every variable.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def make(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[TensorVariable
         made = _jointly(likelihood.joint, names)
         return tuple(made[name] for name in names)
     by_name = {p.name: p for p in likelihood.parameters}
-    return tuple(_register(by_name[name]) for name in names)
+    return tuple(_register(by_name[name], dims) for name in names)
 
 
 def registered(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,11 +74,12 @@ def registered(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[str, ...
     Returns
     -------
     tuple of str
-        The parameters, and the standard scores behind clipped ones.
+        The parameters, the standard scores behind clipped ones, and the logarithms behind log-uniform ones.
     """
+    logarithms = [_logarithm(p) for p in likelihood.parameters if p.name in names and _is_logarithmic(p)]
     drawn = () if likelihood.joint is None else likelihood.joint.conditionals
     clipped = [c for c in drawn if c.family in _CLIPPED and c.name in names]
-    return (*names, *(_score(c) for c in clipped))
+    return (*names, *(_score(c) for c in clipped), *logarithms)
 
 
 def _jointly(joint: Joint, names: tuple[str, ...]) -> dict[str, TensorVariable]:
@@ -99,7 +105,17 @@ def _score(conditional: Conditional) -> str:
     return f"z_{conditional.name}"
 
 
-def _register(parameter: Parameter) -> TensorVariable:
+def _is_logarithmic(parameter: Parameter) -> bool:
+    """Tell whether a parameter is made of its logarithm."""
+    return type(parameter.prior).__name__ == _LOGARITHMIC
+
+
+def _logarithm(parameter: Parameter) -> str:
+    """Name the logarithm behind a log-uniform parameter."""
+    return f"log_{parameter.name}"
+
+
+def _register(parameter: Parameter, dims: tuple[str, ...] | None) -> TensorVariable:
     """Register one parameter."""
     family, arguments, support = _translate(parameter)
     low, high = max(support[0], parameter.bounds[0]), min(support[1], parameter.bounds[1])
@@ -110,6 +126,8 @@ def _register(parameter: Parameter) -> TensorVariable:
         )
     if family == "Uniform":
         return pm.Uniform(parameter.name, low, high)
+    if family == _LOGARITHMIC:
+        return pm.Deterministic(parameter.name, pt.exp(pm.Uniform(_logarithm(parameter), np.log(low), np.log(high))))
     if family == "Normal":
         return pm.TruncatedNormal(parameter.name, **arguments, lower=low, upper=high)
     distribution = getattr(pm, family)
@@ -126,8 +144,8 @@ def _translate(parameter: Parameter) -> tuple[str, dict[str, float], _Bounds]:
         return "Uniform", {}, parameter.bounds
     if not type(prior).__module__.startswith("numpyro.") or prior.batch_shape or prior.event_shape:
         raise ModelError(_unknown(parameter))
-    if kind == "Uniform":
-        return "Uniform", {}, (float(prior.low), float(prior.high))
+    if kind in ("Uniform", _LOGARITHMIC):
+        return kind, {}, (float(prior.low), float(prior.high))
     if kind in _TRUNCATED and type(prior.base_dist).__name__ == "Normal":
         low = -np.inf if kind.startswith("Right") else float(prior.low)
         high = np.inf if kind.startswith("Left") else float(prior.high)
@@ -145,7 +163,7 @@ def _translate(parameter: Parameter) -> tuple[str, dict[str, float], _Bounds]:
 def _unknown(parameter: Parameter) -> str:
     """Say which priors can be translated."""
     return (
-        f"the prior of {parameter.name} must be None or one scalar NumPyro Uniform, TruncatedNormal, "
+        f"the prior of {parameter.name} must be None or one scalar NumPyro Uniform, LogUniform, TruncatedNormal, "
         f"{', '.join(_FAMILIES)} to be made in PyMC; got {parameter.prior!r}. Write this prior with PyMC "
         "yourself."
     )

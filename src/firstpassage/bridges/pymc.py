@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def observe(name: str, likelihood: Likelihood, *misplaced: Any, observed: Any = 
     return registered
 
 
-def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
+def priors(likelihood: Likelihood, *names: str, dims: str | Sequence[str] | None = None) -> tuple[TensorVariable, ...]:
     """Make PyMC variables from the parameters' priors, cut to the box, inside the PyMC model around.
 
     Parameters
@@ -95,6 +95,9 @@ def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
         its parameters, in bounds that depend on each other, and a standard score ``z_name`` behind each clipped one.
     *names : str
         Which parameters, in which order. None means all.
+    dims : str or sequence of str, optional
+        Dimensions of the model around, such as ``"participant_id"``: every entry has the same prior, independently.
+        Not where the model has a joint prior.
 
     Returns
     -------
@@ -104,8 +107,8 @@ def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
     Raises
     ------
     ModelError
-        If a name is unknown, a prior has no counterpart in PyMC or misses the box, a parameter is asked for without
-        the one that bounds it, or there is no PyMC model around.
+        If a name or a dimension is unknown, a prior has no counterpart in PyMC or misses the box, a parameter is asked
+        for without the one that bounds it, or there is no PyMC model around.
 
     Examples
     --------
@@ -114,6 +117,10 @@ def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
     ...     z, t = fp.priors(fp.ddm().exact, "z", "t")
     >>> z.name, t.name
     ('z', 't')
+    >>> with pm.Model(coords={"participant_id": ["s01", "s02", "s03"]}):
+    ...     (v,) = fp.priors(fp.ddm().exact, "v", dims="participant_id")
+    >>> v.type.shape
+    (3,)
     """
     _check_likelihood(likelihood)
     wanted = names or likelihood.parameter_names
@@ -125,7 +132,7 @@ def priors(likelihood: Likelihood, *names: str) -> tuple[TensorVariable, ...]:
         )
     for name in _priors.registered(likelihood, wanted):
         _model(name)
-    return _priors.make(likelihood, wanted)
+    return _priors.make(likelihood, wanted, dims=_dims(likelihood, dims))
 
 
 def distribution(likelihood: Likelihood) -> NeuralDistribution:
@@ -192,6 +199,25 @@ def _model(name: Any) -> pm.Model:
     if model.name_for(name) in model.named_vars:
         raise ModelError(f"the PyMC model already has a variable {name!r}. Choose another name.")
     return model
+
+
+def _dims(likelihood: Likelihood, dims: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Check that the PyMC model around has these dimensions."""
+    if dims is None:
+        return None
+    wanted = (dims,) if isinstance(dims, str) else tuple(dims)
+    known = tuple(pm.modelcontext(None).dim_lengths)
+    if not set(wanted) <= set(known):
+        raise ModelError(
+            f"dims must name dimensions of the PyMC model, which has {', '.join(known) or 'none'}; got "
+            f"{', '.join(map(repr, wanted))}. Make it with pm.Model(coords={{{wanted[0]!r}: labels}})."
+        )
+    if likelihood.joint is not None:
+        raise ModelError(
+            f"the prior of {likelihood.model} is a joint one, of parameters that bound each other; dims are not "
+            "available for it. Leave dims out, and make one set of priors for each model."
+        )
+    return wanted
 
 
 def _trials(likelihood: Likelihood, observed: Any) -> tuple[np.ndarray, SharedVariable | None]:
