@@ -15,7 +15,8 @@ from pytensor.tensor.variable import TensorVariable
 
 from firstpassage.bridges import _near, _priors, _start
 from firstpassage.bridges._ops import accept, wrong_length
-from firstpassage.bridges._variable import TrialsRV, log_density, simulate
+from firstpassage.bridges._predict import simulate
+from firstpassage.bridges._variable import TrialsRV, log_density
 from firstpassage.errors import DataError, ModelError
 from firstpassage.likelihood import Likelihood
 
@@ -119,8 +120,8 @@ def priors(likelihood: Likelihood, *names: str, dims: str | Sequence[str] | None
     ('z', 't')
     >>> with pm.Model(coords={"participant_id": ["s01", "s02", "s03"]}):
     ...     (v,) = fp.priors(fp.ddm().exact, "v", dims="participant_id")
-    >>> v.type.shape
-    (3,)
+    >>> v.shape.eval().tolist()
+    [3]
     """
     _check_likelihood(likelihood)
     wanted = names or likelihood.parameter_names
