@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from firstpassage.models.ddm import ddm
     from firstpassage.models.examples import example
     from firstpassage.models.foraging import foraging
+    from firstpassage.models.gaussian import gaussian
+    from firstpassage.models.lapses import lapses
     from firstpassage.models.lif import lif
     from firstpassage.models.model import Model
     from firstpassage.models.parameter import Parameter
+    from firstpassage.models.poisson import poisson
 
 __version__ = "0.1.0"
 
@@ -42,9 +45,12 @@ _HOMES = {
     "ddm": "models.ddm",
     "example": "models.examples",
     "foraging": "models.foraging",
+    "gaussian": "models.gaussian",
+    "lapses": "models.lapses",
     "lif": "models.lif",
     "load": "estimators.bundle",
     "observe": "bridges.pymc",
+    "poisson": "models.poisson",
     "pretrained": "estimators.bundle",
     "priors": "bridges.pymc",
     "save": "estimators.bundle",
@@ -62,6 +68,8 @@ __all__ = [
     "example",
     "FirstPassageError",
     "foraging",
+    "gaussian",
+    "lapses",
     "lif",
     "Likelihood",
     "load",
@@ -75,6 +83,7 @@ __all__ = [
     "Parameter",
     "pipeline",
     "plots",
+    "poisson",
     "Posterior",
     "pretrained",
     "priors",

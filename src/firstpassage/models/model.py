@@ -209,7 +209,7 @@ class Model:
         for p in self.parameters:
             value = np.asarray(theta[p.name], dtype=np.float64)
             low, high = p.bounds
-            density = -np.log(high - low) if p.prior is None else np.asarray(p.prior.log_prob(value))
+            density = -np.log(high - low) if p.prior is None else _log_density(p.prior, value)
             total = total + np.where((value >= low) & (value <= high), density, -np.inf)
         return total
 
@@ -316,6 +316,14 @@ def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ModelError(f"{name} must be a positive integer; got {value!r}.")
     return int(value)
+
+
+def _log_density(prior: Any, value: np.ndarray) -> np.ndarray:
+    """Evaluate a parameter's own prior, in double precision where it is one of JAX."""
+    import jax
+
+    with jax.enable_x64():
+        return np.asarray(prior.log_prob(value))
 
 
 def _draw(parameter: Parameter, n: int, rng: np.random.Generator) -> np.ndarray:

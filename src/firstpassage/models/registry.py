@@ -9,7 +9,7 @@ from typing import Any
 from firstpassage.errors import ModelError
 from firstpassage.models.model import Model
 
-NAMES = ("ddm", "foraging", "lif")
+NAMES = ("ddm", "foraging", "lif", "gaussian", "poisson")
 
 
 def make(name: str, *, bounds: Mapping[str, tuple[float, float]] | None = None, **settings: Any) -> Model:

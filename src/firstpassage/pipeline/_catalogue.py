@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firstpassage.errors import ArtefactError, ModelError
 from firstpassage.likelihood import Likelihood
-from firstpassage.models.ddm import reference_priors
+from firstpassage.models import ddm, gaussian
 from firstpassage.models.model import Model
 
 if TYPE_CHECKING:
@@ -39,9 +39,14 @@ MEANINGS = {
         "V_init": "voltage at the first sample",
         "E_L": "resting voltage, to which the leak pulls",
     },
+    "gaussian": {"mu": "mean of the draws", "sigma": "standard deviation of the draws"},
+    "poisson": {"rate": "expected number of chocolate chips in a cookie"},
 }
 
-REFERENCE = {"ddm": reference_priors}  # the published workflow's
+REFERENCE: dict[str, Callable[[], dict[str, Any]]] = {  # the published workflows'
+    "ddm": ddm.reference_priors,
+    "gaussian": gaussian.reference_priors,
+}
 
 
 def default_method(model: str, *, estimator: str | None = None) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from firstpassage import diagnostics, seeds
 from firstpassage.diagnostics._design import unit
 from firstpassage.likelihood import Likelihood
-from firstpassage.models.ddm import PARAMETERS
+from firstpassage.models import registry
 from firstpassage.models.model import Model
 from firstpassage.pipeline import _catalogue, _foraging_recipes, _lif_recipes
 
@@ -64,8 +64,10 @@ _LIMITS = {
 
 def reference(model: Model) -> dict[str, Any] | None:
     """Give the informed priors of a model on its usual box; None where there are none."""
-    usual = tuple(p.bounds for p in model.parameters) == tuple(p.bounds for p in PARAMETERS)
-    return _priors(model.name) if model.name in _catalogue.REFERENCE and usual else None
+    if model.name not in _catalogue.REFERENCE:
+        return None
+    usual = registry.make(model.name).parameters
+    return _priors(model.name) if [p.bounds for p in model.parameters] == [p.bounds for p in usual] else None
 
 
 @cache
