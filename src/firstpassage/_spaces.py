@@ -73,7 +73,7 @@ class Box:
         support = likelihood.support(x)
         box = np.array([support[name] for name in self.names])
         for i, (name, prior) in enumerate(zip(self.names, self.priors, strict=True)):
-            low, high = _prior_support(name, prior)
+            low, high = prior_support(name, prior)
             box[i] = max(low, box[i, 0]), min(high, box[i, 1])
             if box[i, 0] >= box[i, 1]:
                 raise ModelError(
@@ -191,7 +191,7 @@ def choose(likelihood: Likelihood, given: Mapping[str, Any]) -> Space:
     return Coordinates(likelihood.joint)
 
 
-def _prior_support(name: str, prior: Any) -> tuple[float, float]:
+def prior_support(name: str, prior: Any) -> tuple[float, float]:
     """Find the ends of a prior's support from NumPyro's own map of the real line onto it."""
     if prior is None:
         return -np.inf, np.inf

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from firstpassage import _nuts, _sampling, _spaces, _subjects, _values
+from firstpassage import _nuts, _sampling, _spaces, _subjects, _sums, _values
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Method = Literal["auto", "nuts", "importance"]
 Kind = Literal["exact", "approximate", "nle", "nre"]
 Precision = Literal["float32", "float64"]
-_BLOCKS = (256, 4096)  # parameter sets that are summed at once, few and many: so few programs are compiled
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -193,29 +192,7 @@ class Likelihood:
         ndarray, shape (draw,), float64
             Nats.
         """
-        import jax
-
-        if self.sums is not None:
-            return self.sums(x, theta)
-        padded, weight = _nuts.pad(x)
-        n = len(next(iter(theta.values())))
-        size = _BLOCKS[n > _BLOCKS[0]]
-        rows = {name: _values.blocks(value, size=size, trials=len(padded)) for name, value in theta.items()}
-        with jax.enable_x64():
-            parts = [{name: value[i] for name, value in rows.items()} for i in range(-(-n // size))]
-            blocks = [np.asarray(self._compiled_sum(padded, weight, some)) for some in parts]
-        return np.concatenate(blocks, dtype=np.float64)[:n]
-
-    @cached_property
-    def _compiled_sum(self) -> Callable[..., jax.Array]:
-        """Hold the compiled sum over weighted trials, for many parameter sets."""
-        import jax
-        import jax.numpy as jnp
-
-        def one(x: jax.Array, weight: jax.Array, theta: Mapping[str, jax.Array]) -> jax.Array:
-            return jnp.sum(jnp.where(weight > 0, self.function(x, theta), 0.0))
-
-        return jax.jit(lambda x, weight, theta: jax.lax.map(lambda row: one(x, weight, row), theta, batch_size=256))
+        return self.sums(x, theta) if self.sums is not None else _sums.run(self, x, theta)
 
     def values(self, theta: Mapping[str, Any], *, trials: int) -> dict[str, np.ndarray]:
         """Check parameter values: every name once, each a scalar or one value per trial.
@@ -395,3 +372,16 @@ class Likelihood:
         from firstpassage.bridges.pymc import distribution
 
         return distribution(self)
+
+    def to_numpyro(self) -> Any:
+        """Make the NumPyro distribution of a trial.
+
+        Returns
+        -------
+        type
+            A `numpyro.distributions.Distribution` with the parameters as keywords:
+            ``numpyro.sample("obs", Obs(v=..., a=...), obs=Obs.read(data))``; see `bridges.numpyro`.
+        """
+        from firstpassage.bridges.numpyro import make
+
+        return make(self)

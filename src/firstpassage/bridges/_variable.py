@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from firstpassage.bridges._ops import LogDensity, OnlySummed
+from firstpassage.bridges._predict import simulate
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 
@@ -91,42 +92,3 @@ def log_density(likelihood: Likelihood, x: TensorVariable, theta: Sequence[Tenso
     """
     inputs = [value.reshape(()) if value.type.shape == (1,) else value for value in theta]
     return LogDensity(likelihood)(x.astype("float64"), *(v.astype("float64") for v in inputs)).astype(config.floatX)
-
-
-def simulate(likelihood: Likelihood, rows: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Draw one trial for each row of the parameters.
-
-    Parameters
-    ----------
-    likelihood : Likelihood
-        With a simulator.
-    rows : mapping of str to ndarray, shape (n,)
-        The parameters.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, shape (n, column)
-        The trials.
-
-    Raises
-    ------
-    ModelError
-        If there is no simulator, or a parameter is outside its box.
-    """
-    if likelihood.simulate is None:
-        raise ModelError(
-            f"the {likelihood.kind} likelihood of {likelihood.model} has no simulator, so nothing can be "
-            "predicted from it. Make it with simulate=..., or simulate with model.likelihood(theta, "
-            "trials=..., seed=...)."
-        )
-    for name, (low, high) in likelihood.box.items():
-        bad = ~((rows[name] >= low) & (rows[name] <= high))
-        if bad.any():
-            raise ModelError(
-                f"{name} must lie in its box ({low:g}, {high:g}) to simulate trials; {int(bad.sum())} of "
-                f"{bad.size} values do not (first: {rows[name][bad][0]:.4g}). Use a prior that stays "
-                "inside, such as firstpassage.priors."
-            )
-    return np.asarray(likelihood.simulate(rows, rng), dtype=np.float64)
