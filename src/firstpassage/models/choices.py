@@ -12,11 +12,12 @@ import numpy as np
 from firstpassage.errors import DataError, DataWarning
 
 COLUMNS = ("rt", "response")
+BOUNDARIES = (1.0, -1.0)  # codes of the responses of a two-choice model: upper and lower boundary
 _MISSING = (-999.0, 999.0)  # sentinels for a missing rt in published data sets
 _LONGEST = 20.0  # s; a median above is taken for milliseconds
 
 
-def read(data: Any) -> np.ndarray:
+def read(data: Any, *, codes: tuple[float, ...] = BOUNDARIES) -> np.ndarray:
     """Return the trials of one subject as an array, or say what is wrong with them.
 
     Parameters
@@ -24,11 +25,13 @@ def read(data: Any) -> np.ndarray:
     data : DataFrame, mapping or array_like
         Columns ``rt`` (seconds, positive) and ``response`` (+1 upper, -1 lower boundary); or an array of shape (n, 2)
         with these columns in this order.
+    codes : tuple of float
+        What a response may be, for models with other choices than two boundaries.
 
     Returns
     -------
     ndarray, shape (n, 2), float64
-        rt in seconds, response +1 or -1.
+        rt in seconds, and response.
 
     Raises
     ------
@@ -44,9 +47,9 @@ def read(data: Any) -> np.ndarray:
     if rt.size == 0:
         raise DataError("expected at least one trial; got none. Check the filter that made this selection.")
     x = np.stack([rt, response], axis=1)
-    if not _coded(response) and _coded(rt) and (response > 0).all():
+    if not _coded(response, codes) and _coded(rt, codes) and (response > 0).all():
         raise DataError("column 0 must be rt and column 1 response; they look swapped. Pass data[:, [1, 0]].")
-    _check_response(response)
+    _check_response(response, codes)
     _check_rt(rt)
     if rt.size > 1 and np.unique(response).size == 1:
         warnings.warn(
@@ -119,20 +122,24 @@ def _all_numbers(array: np.ndarray) -> bool:
     return all(isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in array.ravel())
 
 
-def _coded(response: np.ndarray) -> bool:
-    """Tell whether all values are +1 or -1."""
-    return bool(np.isin(response, (-1.0, 1.0)).all())
+def _coded(response: np.ndarray, codes: tuple[float, ...]) -> bool:
+    """Tell whether all values are codes of responses."""
+    return bool(np.isin(response, codes).all())
 
 
-def _check_response(response: np.ndarray) -> None:
-    """Refuse responses other than +1 and -1."""
-    if _coded(response):
+def _check_response(response: np.ndarray, codes: tuple[float, ...]) -> None:
+    """Refuse other responses than those of the model."""
+    if _coded(response, codes):
         return
-    bad = ~np.isin(response, (-1.0, 1.0))
+    bad = ~np.isin(response, codes)
     found = ", ".join(f"{v:g}" for v in np.unique(response)[:5])
+    expected, remedy = f"one of {', '.join(f'{c:g}' for c in codes)}", "them"
+    if codes == BOUNDARIES:
+        expected = "+1 (upper) or -1 (lower boundary)"
+        remedy = "them: 0/1 by 2 * response - 1, 1/2 by 2 * response - 3"
     raise DataError(
-        f"response must be +1 (upper) or -1 (lower boundary); {int(bad.sum())} of {bad.size} are not (first: trial "
-        f"{int(np.argmax(bad))}; values found: {found}). Recode them: 0/1 by 2 * response - 1, 1/2 by 2 * response - 3."
+        f"response must be {expected}; {int(bad.sum())} of {bad.size} are not (first: trial "
+        f"{int(np.argmax(bad))}; values found: {found}). Recode {remedy}."
     )
 
 
