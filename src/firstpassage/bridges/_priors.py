@@ -60,7 +60,7 @@ def make(
         made = _jointly(likelihood.joint, names)
         return tuple(made[name] for name in names)
     by_name = {p.name: p for p in likelihood.parameters}
-    return tuple(_register(by_name[name], dims) for name in names)
+    return tuple(register(by_name[name], dims) for name in names)
 
 
 def registered(likelihood: Likelihood, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -115,8 +115,26 @@ def _logarithm(parameter: Parameter) -> str:
     return f"log_{parameter.name}"
 
 
-def _register(parameter: Parameter, dims: tuple[str, ...] | None) -> TensorVariable:
-    """Register one parameter."""
+def register(parameter: Parameter, dims: tuple[str, ...] | None) -> TensorVariable:
+    """Register one parameter.
+
+    Parameters
+    ----------
+    parameter : Parameter
+        Its name is the variable's.
+    dims : tuple of str, optional
+        Dimensions of the variable.
+
+    Returns
+    -------
+    TensorVariable
+        Inside the bounds.
+
+    Raises
+    ------
+    ModelError
+        If the prior has no counterpart in PyMC, or misses the bounds.
+    """
     family, arguments, support = _translate(parameter)
     low, high = max(support[0], parameter.bounds[0]), min(support[1], parameter.bounds[1])
     if low >= high:
