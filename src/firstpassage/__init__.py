@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firstpassage.bridges.correction import correct
+    from firstpassage.bridges.hierarchical import hierarchical
     from firstpassage.bridges.pymc import observe, priors
     from firstpassage.errors import ArtefactError, AuditWarning, DataError, DataWarning, FirstPassageError, ModelError
     from firstpassage.estimators.bundle import load, pretrained, save
@@ -46,6 +47,7 @@ _HOMES = {
     "example": "models.examples",
     "foraging": "models.foraging",
     "gaussian": "models.gaussian",
+    "hierarchical": "bridges.hierarchical",
     "lapses": "models.lapses",
     "lif": "models.lif",
     "load": "estimators.bundle",
@@ -69,6 +71,7 @@ __all__ = [
     "FirstPassageError",
     "foraging",
     "gaussian",
+    "hierarchical",
     "lapses",
     "lif",
     "Likelihood",
