@@ -64,7 +64,7 @@ LAZY = {
 PARTS = dict.fromkeys(
     [
         *["_importance", "_nuts", "_nuts_lanes", "_nuts_many", "_pairs", "_sampling", "_spaces", "_subjects"],
-        *["_sums", "_values", "_weights"],
+        *["_convergence", "_draws", "_sums", "_values", "_weights"],
     ],
     "likelihood",
 ) | {"_console": "cli"}

@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from firstpassage.bridges.correction import correct
     from firstpassage.bridges.hierarchical import hierarchical
     from firstpassage.bridges.pymc import observe, priors
-    from firstpassage.errors import ArtefactError, AuditWarning, DataError, DataWarning, FirstPassageError, ModelError
+    from firstpassage.bridges.sampling import sample
+    from firstpassage.errors import (
+        ArtefactError,
+        AuditWarning,
+        DataError,
+        DataWarning,
+        FirstPassageError,
+        ModelError,
+        SamplingWarning,
+    )
     from firstpassage.estimators.bundle import load, pretrained, save
     from firstpassage.estimators.nle import NLE
     from firstpassage.estimators.npe import NPE
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from firstpassage.models.model import Model
     from firstpassage.models.parameter import Parameter
     from firstpassage.models.poisson import poisson
+    from firstpassage.models.ssms import from_ssms
 
 __version__ = "0.1.0"
 
@@ -46,6 +56,7 @@ _HOMES = {
     "ddm": "models.ddm",
     "example": "models.examples",
     "foraging": "models.foraging",
+    "from_ssms": "models.ssms",
     "gaussian": "models.gaussian",
     "hierarchical": "bridges.hierarchical",
     "lapses": "models.lapses",
@@ -55,6 +66,8 @@ _HOMES = {
     "poisson": "models.poisson",
     "pretrained": "estimators.bundle",
     "priors": "bridges.pymc",
+    "sample": "bridges.sampling",
+    "SamplingWarning": "errors",
     "save": "estimators.bundle",
 }
 _ROOMS = ("diagnostics", "models", "pipeline", "plots")
@@ -70,6 +83,7 @@ __all__ = [
     "example",
     "FirstPassageError",
     "foraging",
+    "from_ssms",
     "gaussian",
     "hierarchical",
     "lapses",
@@ -90,6 +104,8 @@ __all__ = [
     "Posterior",
     "pretrained",
     "priors",
+    "sample",
+    "SamplingWarning",
     "save",
 ]
 

@@ -125,7 +125,7 @@ def _program(likelihood: Likelihood, space: Space, settings: Settings) -> Callab
             return state, (state.position, state.logdensity, info)
 
         _, (z, lp, info) = jax.lax.scan(step, state, jax.random.split(draw_key, settings.draws))
-        return space.parameters(z, low, high), _statistics(lp, info, tuned["step_size"])
+        return space.parameters(z, low, high), statistics(lp, info, tuned["step_size"])
 
     def program(x: Any, weight: Any, low: Any, high: Any, key: jax.Array) -> Any:
         keys = jax.random.split(key, settings.chains)
@@ -166,7 +166,7 @@ def write_posterior(likelihood: Likelihood, space: Space) -> Callable[..., jax.A
     return log_posterior
 
 
-def _statistics(lp: jax.Array, info: Any, step_size: jax.Array) -> dict[str, jax.Array]:
+def statistics(lp: jax.Array, info: Any, step_size: jax.Array) -> dict[str, jax.Array]:
     """Name BlackJAX's statistics as ArviZ does."""
     import jax.numpy as jnp
 

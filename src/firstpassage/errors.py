@@ -33,3 +33,7 @@ class DataWarning(UserWarning):
 
 class AuditWarning(UserWarning):
     """An estimator was loaded whose audit failed."""
+
+
+class SamplingWarning(UserWarning):
+    """Draws were made that should not be trusted: chains disagree, are too short, or diverged."""

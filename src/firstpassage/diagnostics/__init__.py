@@ -1,8 +1,8 @@
 """Diagnostics: numbers only."""
 
+from firstpassage._convergence import Convergence, Independent, convergence
 from firstpassage.diagnostics._agreement import agreement, agreement_verdict
 from firstpassage.diagnostics._compare import Comparison, Distance, ExactRuns, Limits, compare, exact_runs
-from firstpassage.diagnostics._convergence import Convergence, Independent, convergence
 from firstpassage.diagnostics._cost import BreakEven, Cost, Crossing, break_even
 from firstpassage.diagnostics._coverage import Coverage, coverage
 from firstpassage.diagnostics._design import Design

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firstpassage.diagnostics import _draws
+from firstpassage import _draws
 from firstpassage.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage import _nuts, _subjects, seeds
-from firstpassage.diagnostics import _draws
+from firstpassage import _draws, _nuts, _subjects, seeds
 from firstpassage.diagnostics._agreement import agreement
 from firstpassage.diagnostics._two_sample import two_sample
 from firstpassage.errors import DataWarning, ModelError

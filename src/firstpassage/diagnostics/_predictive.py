@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage import seeds
-from firstpassage.diagnostics import _draws
+from firstpassage import _draws, seeds
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:

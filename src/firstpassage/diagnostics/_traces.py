@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage import seeds
-from firstpassage.diagnostics import _draws, _trace_statistics
+from firstpassage import _draws, seeds
+from firstpassage.diagnostics import _trace_statistics
 from firstpassage.errors import DataError, ModelError
 from firstpassage.models import plain
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from firstpassage import seeds
-from firstpassage.diagnostics import _draws
+from firstpassage import _draws, seeds
 from firstpassage.errors import DataError
 
 _FOLDS = 5

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import _nuts, seeds
+from firstpassage._convergence import independent
 from firstpassage.diagnostics import Convergence, Independent, Traces, agreement, convergence, summary
-from firstpassage.diagnostics._convergence import independent
 from firstpassage.errors import DataError, DataWarning, FirstPassageError, ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import registry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from firstpassage.diagnostics import _draws
+from firstpassage import _draws
 from firstpassage.errors import DataError
 from firstpassage.plots import _grid, _style
 

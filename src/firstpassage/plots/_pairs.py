@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from firstpassage.diagnostics import _draws
+from firstpassage import _draws
 from firstpassage.errors import DataError
 from firstpassage.plots import _grid, _marginals, _style
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from firstpassage import _draws
 from firstpassage._weights import TRUSTED
-from firstpassage.diagnostics import _draws
 from firstpassage.errors import ModelError
 
 if TYPE_CHECKING:
@@ -200,9 +200,12 @@ def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
     Parameters
     ----------
     draws : DataTree
-        Groups posterior and, for divergences, sample_stats, as ``likelihood.sample`` returns them.
+        Groups posterior and, for divergences, sample_stats, as ``likelihood.sample``, ``firstpassage.sample`` or
+        ``pm.sample`` return them. Entries of a vector that never move while others do, such as the diagonal of a
+        correlation matrix, are constants of the model and are not judged.
     box : mapping of str to (float, float), optional
-        Bounds by parameter, such as ``likelihood.box``: adds the share of the draws at its edges.
+        Bounds by parameter, such as ``likelihood.box``: adds the share of the draws at its edges; of a vector, that
+        of the entry with the largest share.
 
     Returns
     -------
@@ -225,6 +228,7 @@ def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
     """
     values = _draws.scalars(draws)
     edge = _edges(values, box)
+    values = _draws.moving(values)
     diverging = _draws.flags(draws, "diverging")
     return Convergence(
         r_hat=_worst(max, [_draws.r_hat(v) for v in values.values()]),
@@ -238,10 +242,16 @@ def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
 
 def _edges(values: Mapping[str, np.ndarray], box: Mapping[str, tuple[float, float]] | None) -> dict[str, float]:
     """Compute the share of the draws at the edges of the box, by parameter."""
-    unknown = sorted(set(box or {}) - set(values))
+    entries: dict[str, list[np.ndarray]] = {}
+    for name, value in values.items():
+        entries.setdefault(_draws.variable(name), []).append(value)
+    unknown = sorted(set(box or {}) - set(entries))
     if unknown:
-        raise ModelError(f"box names {unknown}; the draws have {', '.join(values)}.")
-    return {name: _at_edge(values[name], bounds) for name, bounds in (box or {}).items()}
+        raise ModelError(
+            f"box names {unknown}; the draws have {', '.join(entries)}. Leave these out of the box, or make each an "
+            "own variable of the model, such as pm.Deterministic."
+        )
+    return {name: max(at_edge(one, bounds) for one in entries[name]) for name, bounds in (box or {}).items()}
 
 
 def _crowded(edge: Mapping[str, float]) -> str:
@@ -255,8 +265,21 @@ def _worst(choose: Callable[[list[float]], float], numbers: list[float]) -> floa
     return math.nan if any(math.isnan(n) for n in numbers) else choose(numbers)
 
 
-def _at_edge(values: np.ndarray, bounds: tuple[float, float]) -> float:
-    """Compute the share of draws within 1 % of the box's width from one of its edges."""
+def at_edge(values: np.ndarray, bounds: tuple[float, float]) -> float:
+    """Compute the share of draws within 1 % of the box's width from one of its edges.
+
+    Parameters
+    ----------
+    values : ndarray
+        Draws of one parameter.
+    bounds : (float, float)
+        Its box.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
     low, high = bounds
     margin = EDGE * (high - low)
     return float(np.mean((values < low + margin) | (values > high - margin)))

@@ -35,6 +35,18 @@ def scalars(draws: Any) -> dict[str, np.ndarray]:
     return found
 
 
+def variable(name: str) -> str:
+    """Name the variable of which a scalar is an entry."""
+    return name.partition("[")[0]
+
+
+def moving(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Leave out the entries of vectors that are constant while others of the same vector are not."""
+    constant = {name for name, value in values.items() if np.ptp(value) == 0}
+    alive = {variable(name) for name in values if name not in constant}
+    return {name: value for name, value in values.items() if name not in constant or variable(name) not in alive}
+
+
 def flags(draws: Any, name: str) -> np.ndarray | None:
     """Return one of the sampler's statistics (chain, draw), or None where there are none."""
     import xarray as xr
