@@ -143,15 +143,16 @@ def register(parameter: Parameter, dims: tuple[str, ...] | None) -> TensorVariab
             f"{parameter.bounds}. Choose a prior that overlaps it."
         )
     if family == "Uniform":
-        return pm.Uniform(parameter.name, low, high)
+        return pm.Uniform(parameter.name, low, high, dims=dims)
     if family == _LOGARITHMIC:
-        return pm.Deterministic(parameter.name, pt.exp(pm.Uniform(_logarithm(parameter), np.log(low), np.log(high))))
+        logarithm = pm.Uniform(_logarithm(parameter), np.log(low), np.log(high), dims=dims)
+        return pm.Deterministic(parameter.name, pt.exp(logarithm), dims=dims)
     if family == "Normal":
-        return pm.TruncatedNormal(parameter.name, **arguments, lower=low, upper=high)
+        return pm.TruncatedNormal(parameter.name, **arguments, lower=low, upper=high, dims=dims)
     distribution = getattr(pm, family)
     if (low, high) == support:
-        return distribution(parameter.name, **arguments)
-    return pm.Truncated(parameter.name, distribution.dist(**arguments), lower=low, upper=high)
+        return distribution(parameter.name, **arguments, dims=dims)
+    return pm.Truncated(parameter.name, distribution.dist(**arguments), lower=low, upper=high, dims=dims)
 
 
 def _translate(parameter: Parameter) -> tuple[str, dict[str, float], _Bounds]:
