@@ -385,3 +385,15 @@ class Likelihood:
         from firstpassage.bridges.numpyro import make
 
         return make(self)
+
+    def to_hssm(self, *, p_outlier: Any = None) -> dict[str, Any]:
+        """Give the arguments with which ``hssm.HSSM(data, **likelihood.to_hssm())`` uses this likelihood.
+
+        Returns
+        -------
+        dict
+            See `bridges.hssm`, also for `p_outlier`, the probability of a lapse or its prior; None is 0.
+        """
+        from firstpassage.bridges.hssm import settings
+
+        return settings(self, p_outlier=p_outlier)
