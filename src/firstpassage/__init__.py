@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firstpassage.bridges.correction import correct
     from firstpassage.bridges.hierarchical import hierarchical
+    from firstpassage.bridges.onnx import to_onnx
     from firstpassage.bridges.pymc import observe, priors
     from firstpassage.bridges.sampling import sample
     from firstpassage.errors import (
@@ -69,6 +70,7 @@ _HOMES = {
     "sample": "bridges.sampling",
     "SamplingWarning": "errors",
     "save": "estimators.bundle",
+    "to_onnx": "bridges.onnx",
 }
 _ROOMS = ("diagnostics", "models", "pipeline", "plots")
 
@@ -107,6 +109,7 @@ __all__ = [
     "sample",
     "SamplingWarning",
     "save",
+    "to_onnx",
 ]
 
 
