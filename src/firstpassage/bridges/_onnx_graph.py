@@ -308,9 +308,19 @@ def _gather(graph: Graph, given: list[Known], params: Mapping[str, Any], shape: 
         raise ModelError("ONNX export knows gathers at fixed places only. Use the likelihood itself.")
     axis, start = int(axes[0]), int(index.item())
     if numbers.collapsed_slice_dims == axes:
-        return graph.add("Gather", [name, graph.constant(np.int64(start))], axis=axis), shape
+        taken = graph.add("Gather", [name, graph.constant(np.int64(start))], axis=axis)
+        return _unsqueeze(graph, taken, [i for i in range(len(shape)) if i not in numbers.offset_dims]), shape
     stop = start + int(params["slice_sizes"][axis])
     return graph.add("Slice", [name, *(graph.constant(np.array([v], np.int64)) for v in (start, stop, axis))]), shape
+
+
+def _reverse(graph: Graph, given: list[Known], params: Mapping[str, Any], shape: Any) -> tuple[str, Any]:
+    """Take the places along some axes in reverse order."""
+    name = graph.whole(given[0])
+    for axis in params["dimensions"]:
+        places = graph.constant(np.arange(int(shape[axis]), dtype=np.int64)[::-1])
+        name = graph.add("Gather", [name, places], axis=int(axis))
+    return name, shape
 
 
 def _reduce(op: str) -> Callable[..., tuple[str, Any]]:
@@ -359,7 +369,7 @@ _RULES: dict[str, Callable[..., tuple[str, Any]]] = {
     "rsqrt": _rsqrt, "is_finite": _finite, "clamp": _clamp, "convert_element_type": _cast,
     "broadcast_in_dim": _broadcast_in_dim, "squeeze": _squeeze, "reshape": _reshape, "transpose": _transpose,
     "stack": _stack, "concatenate": _concatenate, "slice": _slice, "split": lambda *_: ("", ()), "gather": _gather,
-    "cumsum": _cumsum, "dot_general": _dot,
+    "cumsum": _cumsum, "dot_general": _dot, "rev": _reverse,
     **{name: _reduce(op) for name, op in _REDUCTIONS.items()},
     **{name: _reduce_truth(op) for name, op in _OF_TRUTH.items()},
 }  # fmt: skip
