@@ -195,12 +195,14 @@ def prior_support(name: str, prior: Any) -> tuple[float, float]:
     """Find the ends of a prior's support from NumPyro's own map of the real line onto it."""
     if prior is None:
         return -np.inf, np.inf
+    import jax
     from numpyro.distributions import Distribution, biject_to
 
     if isinstance(prior, Distribution):
         if prior.batch_shape or prior.event_shape:
             raise ModelError(f"the prior of {name} must be one scalar distribution; got shape {prior.shape()}.")
-        ends = biject_to(prior.support)(np.array([-1e9, 1e9]))
+        with jax.ensure_compile_time_eval():  # a NumPyro model that is being traced asks, too
+            ends = np.asarray(biject_to(prior.support)(np.array([-1e9, 1e9])))
         return float(ends[0]), float(ends[1])
     if not callable(prior.log_prob if "log_prob" in dir(prior) else None):
         raise ModelError(f"the prior of {name} must be a NumPyro distribution or have log_prob; got {prior!r}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -168,7 +169,14 @@ def _choose(model: pm.Model, sampler: Sampler) -> str:
 def _by_pymc(model: pm.Model, settings: _Settings) -> xr.DataTree:
     """Sample by PyMC's own NUTS; several processes start afresh, as JAX does not survive a fork."""
     cores = settings.cores or 1
-    return _pm_sample(model, settings, nuts_sampler="pymc", cores=cores, mp_ctx="forkserver" if cores > 1 else None)
+    start = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    try:
+        return _pm_sample(model, settings, nuts_sampler="pymc", cores=cores, mp_ctx=start if cores > 1 else None)
+    except (BrokenPipeError, ConnectionError, EOFError) as error:
+        raise ModelError(
+            "the processes of PyMC's sampler ended before they began. In a script, they run it again: put what it does "
+            'under `if __name__ == "__main__":`; or sample with cores=1, or sampler="nutpie", whose chains are threads.'
+        ) from error
 
 
 def _by_nutpie(model: pm.Model, settings: _Settings) -> xr.DataTree:
