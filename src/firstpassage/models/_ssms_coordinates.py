@@ -21,6 +21,8 @@ class Coordinates:
     ----------
     features : tuple of str
         Parameters that matter but for the earliest time.
+    positive : tuple of str
+        Those of them that are positive throughout the box.
     codes : tuple of float
         Of the choices.
     earliest : tuple of (str, float)
@@ -28,6 +30,7 @@ class Coordinates:
     """
 
     features: tuple[str, ...]
+    positive: tuple[str, ...]
     codes: tuple[float, ...]
     earliest: tuple[tuple[str, float], ...]
 
@@ -54,6 +57,14 @@ class Coordinates:
 
         return jnp.maximum(x[..., 0] - self._start(theta), _SHORTEST)
 
+    def _values(self, theta: Mapping[str, Any]) -> list[Any]:
+        """Give the parameters, the logs of positive ones, and the products of two, which many models depend on."""
+        import jax.numpy as jnp
+
+        values = [theta[name] for name in self.features]
+        products = [a * b for i, a in enumerate(values) for b in values[:i]]
+        return [*values, *(jnp.log(theta[name]) for name in self.positive), *products]
+
     def _indicators(self, category: Any) -> list[Any]:
         """Tell the choice by one number for each code but the first."""
         import jax.numpy as jnp
@@ -66,9 +77,8 @@ class Coordinates:
         import jax.numpy as jnp
 
         choice, time = self._indicators(x[..., 1]), self._time(x, theta)
-        values = [theta[name] for name in self.features]
-        products = [value * own for value in values for own in choice]
-        columns = [*values, *products, *choice, jnp.log(time), jnp.sqrt(time), time / (1 + time)]
+        products = [theta[name] * own for name in self.features for own in choice]
+        columns = [*self._values(theta), *products, *choice, jnp.log(time), jnp.sqrt(time), time / (1 + time)]
         return _side_by_side(columns)
 
     def _log_scale(self, x: Any, theta: Mapping[str, Any]) -> Any:
@@ -90,8 +100,9 @@ class Coordinates:
 
     def _of_category(self, theta: Mapping[str, Any], category: Any) -> Any:
         """Put parameters, the choice and their products side by side."""
-        choice, values = self._indicators(category), [theta[name] for name in self.features]
-        return _side_by_side([*values, *(value * own for value in values for own in choice), *choice])
+        choice = self._indicators(category)
+        products = (theta[name] * own for name in self.features for own in choice)
+        return _side_by_side([*self._values(theta), *products, *choice])
 
     def _value(self, x: Any, theta: Mapping[str, Any]) -> tuple[Any, Any]:
         """Give the log time and its log Jacobian."""

@@ -14,6 +14,7 @@ _PROBES, _FEW = 512, 64
 _LATER = 0.125  # s, by which the non-decision time is shifted to see what it does; a power of two is exact in float32
 _REDRAWS = 200  # of a trial that has no response time in range
 _MOST = 0.2  # share of such trials, above which a simulator is not one of response times
+_ATTEMPTS, _NEVER = 8, 0.5  # of trials that end late, the share that is late after so many attempts, if they never end
 _SEEDS = 2**31
 
 
@@ -121,12 +122,28 @@ def examine(setup: Setup, box: Mapping[str, tuple[float, float]], *, edge: Mappi
             f"{1 - good.mean():.0%} of its trials have none. Narrow the bounds, set a larger max_t, or take another "
             "model: one of choices alone is none of response times."
         )
+    _refuse_endless(setup, table[~good])
     if not np.array_equal(again, same, equal_nan=True):
         raise ModelError(f"ssm-simulators does not honour the seed of {setup.name!r}. Simulate it yourself: fp.Model.")
     return Found(
         late=float(1 - good.mean()), stepped=not np.allclose(again, finer, rtol=0, atol=2 * setup.delta_t),
         shifts=_shifts(setup, table[:_FEW], same), earliest=_earliest(setup, table[good], x[good, 0], edge),
     )  # fmt: skip
+
+
+def _refuse_endless(setup: Setup, late: np.ndarray) -> None:
+    """Refuse a box with parameter sets under which trials hardly ever end, as no redrawing helps there."""
+    rows = late
+    for attempt in range(_ATTEMPTS):
+        if not len(rows):
+            return
+        rows = rows[~usable(setup, raw(setup, rows, trials=1, seed=3 + attempt)[:, 0])]
+    if len(late) > 1 and len(rows) > _NEVER * len(late):
+        worst = dict(zip(setup.parameters, rows[0].round(2).tolist(), strict=True))
+        raise ModelError(
+            f"trials of {setup.name!r} must end before max_t = {setup.max_t:g} s; with {len(rows)} of {_PROBES} "
+            f"parameter sets over the box they hardly ever do (one is {worst}). Narrow the bounds: bounds={{...}}."
+        )
 
 
 def _shifts(setup: Setup, table: np.ndarray, x: np.ndarray) -> bool:

@@ -150,9 +150,11 @@ def _model(setup: _ssms_trials.Setup, found: _ssms_trials.Found, parameters: tup
     """Put the model together."""
     moved = {"t"} if found.shifts and found.earliest else set()
     coordinates = Coordinates(
-        features=tuple(name for name in setup.parameters if name not in moved), codes=setup.codes,
+        features=tuple(p.name for p in parameters if p.name not in moved),
+        positive=tuple(p.name for p in parameters if p.name not in moved and p.bounds[0] > 0),
+        codes=setup.codes,
         earliest=found.earliest,
-    )  # fmt: skip
+    )
     at_t = found.earliest == (("t", 1.0),)
     return Model(
         name=f"ssms_{setup.name}",
