@@ -7,7 +7,8 @@
 Three hundred trials say more of a subject than the group does, so all groups are centred. Seconds include compilation.
 Convergence is the worst over all variables, those of subjects and derived ones too. distance: between the posterior
 means of a learned likelihood and of the exact one, in sd of the exact one; `group` are coefficients, and `group_v`
-means over the subjects of their drifts. Draws are kept in --runs, and used again if the settings are the same.
+means over the subjects of their drifts; corrected: the same after weighing the draws by the exact likelihood. Draws are
+kept in --runs, and used again if the settings are the same.
 
 Data: Cavanagh, Wiecki, Cohen, Figueroa, Samanta, Sherman and Frank (2011), Nature Neuroscience 14, 1462-1467, as HSSM
 brings them.
@@ -29,6 +30,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import xarray as xr
+from foraging_session import timed
 
 import firstpassage as fp
 from firstpassage.pipeline import _demo
@@ -60,6 +62,7 @@ def main() -> None:
     learned = [kind for kind in options.likelihoods if kind != "exact" and "exact" in report]
     for kind in learned:
         report[kind]["distance"] = distance(report[kind], report["exact"])
+        report[kind]["corrected"] = corrected(likelihood(kind, options), table, options, report["exact"])
     report["limits"] = LIMITS
     report["within"] = {kind: within(report[kind]) for kind in options.likelihoods}
     options.out.write_text(json.dumps(report, indent=1) + "\n")
@@ -157,10 +160,7 @@ def summary(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]]) -> di
     }  # fmt: skip
     steps = "n_steps" if "n_steps" in stats else "tree_size"
     report["gradients_per_draw"] = round(float(stats[steps].mean()), 1) if steps in stats else None
-    common = [name for name in posterior if "|" not in name and name not in box]
-    report["group"] = moments(posterior[common])
-    report["group_sd"] = moments(posterior[[name for name in posterior if str(name).endswith("_sigma")]])
-    report["group_v"] = moments(posterior[["v"]].mean("participant_id"))
+    report |= coefficients(posterior)
     ends = posterior["v"].quantile([0.05, 0.95], ("chain", "draw"))
     report["subject_v"] = {
         "participant_id": posterior["participant_id"].to_numpy().tolist(),
@@ -168,6 +168,28 @@ def summary(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]]) -> di
         "mean": rounded(posterior["v"].mean(("chain", "draw"))), "low": rounded(ends[0]), "high": rounded(ends[1]),
     }  # fmt: skip
     return report
+
+
+def corrected(
+    chosen: fp.Likelihood, table: pd.DataFrame, options: argparse.Namespace, exact: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Weigh the draws of a learned likelihood by the exact one, and compare again."""
+    model = fp.hierarchical(chosen, table, formulas=FORMULAS, centered=True)
+    with xr.open_datatree(options.runs / f"{chosen.kind}.nc") as tree:
+        draws = tree.load()
+    weighed, seconds = timed(lambda: fp.correct(draws, model, exact=fp.ddm().exact, seed=options.seed))
+    report = {name: weighed.attrs[name] for name in ("pareto_k", "efficiency", "effective", "verdict")}
+    return report | {"seconds": seconds, "distance": distance(coefficients(weighed["posterior"].dataset), exact)}
+
+
+def coefficients(posterior: xr.Dataset) -> dict[str, Any]:
+    """Give mean and sd of what is of the group: common coefficients, spreads, and means of the subjects' drifts."""
+    common = [name for name in posterior if "|" not in str(name) and name not in FORMULAS]
+    return {
+        "group": moments(posterior[common]),
+        "group_sd": moments(posterior[[name for name in posterior if str(name).endswith("_sigma")]]),
+        "group_v": moments(posterior[["v"]].mean("participant_id")),
+    }
 
 
 def moments(some: xr.Dataset) -> dict[str, dict[str, float]]:
