@@ -157,7 +157,9 @@ def _two(theta, *, trials, rng):
     return {"x": x, "y": 100 + 10 * (x / 2 + z[..., 1])}
 
 
-@pytest.mark.parametrize("flow", ["mdn", "maf", "maf-spline", "affine", "spline"])
+@pytest.mark.parametrize(
+    "flow", ["mdn", "maf-spline", *(pytest.param(name, marks=pytest.mark.slow) for name in ("maf", "affine", "spline"))]
+)
 def test_continuous_data_of_a_model_of_ones_own(flow, tmp_path):
     model = fp.Model(name="two", parameters=NORMAL, likelihood=_two)
     settings = NLE(

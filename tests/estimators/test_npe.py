@@ -107,7 +107,9 @@ def test_a_uniform_prior_is_standard_normal_on_the_line():
     np.testing.assert_allclose(_latent.log_jacobian(u, limits[:, None]), np.log(slope[..., 0]), atol=1e-3)
 
 
-@pytest.mark.parametrize("flow", _flows.NAMES)
+@pytest.mark.parametrize(
+    "flow", [name if name == "maf-spline" else pytest.param(name, marks=pytest.mark.slow) for name in _flows.NAMES]
+)
 def test_every_flow_draws_what_it_evaluates(flow):
     settings = fp.NPE(
         _shift(), trials=20, flow=flow, components=2, **SMALL, batch=256, epoch_pairs=2048, validation=512

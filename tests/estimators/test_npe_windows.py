@@ -15,7 +15,7 @@ def model():
     return fp.foraging(sites=20)
 
 
-@pytest.fixture(scope="module", params=["decisions", "moments"])
+@pytest.fixture(scope="module", params=["decisions", pytest.param("moments", marks=pytest.mark.slow)])
 def posterior(model, request):
     settings = fp.NPE(model, summary=request.param, epoch_pairs=8192, validation=1024, batch=128, **SMALL)
     return settings.fit(budget=16_384, seed=1)
