@@ -270,6 +270,7 @@ def simulate(model: Model, truth: Mapping[str, np.ndarray], *, sizes: np.ndarray
         return tuple({name: value[i, :n] for name, value in drawn.items()} for i, n in enumerate(sizes))
     if len(drawn) == 1:
         whole = next(iter(drawn.values()))
+        whole = whole[..., None] if whole.ndim == 2 else whole  # else a list of subjects reads as one
         return tuple(whole[i, :n] for i, n in enumerate(sizes))
     if set(drawn) == set(model.schema.columns):
         drawn = {name: drawn[name] for name in model.schema.columns}

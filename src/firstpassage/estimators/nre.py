@@ -31,6 +31,9 @@ _OF_STATISTICS: dict[str, Any] = {
 _OF_DECISIONS: dict[str, Any] = {
     "widths": (64, 64), "evidence_widths": (32, 32), "batch": 16, "epoch_pairs": 16_384, "validation": 4096,
 }  # fmt: skip
+_REFERENCE: dict[str, Any] = {"candidates": 64, "batch": 128, "epoch_pairs": 6400, "validation": 6400}
+# Of published workflows, whose 100 epochs are a budget of 640,000 pairs.
+_OF_MODELS = {"gaussian": _REFERENCE, "poisson": _REFERENCE}
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class NRE:
         ratio is learned, and so is "trace" for `lif`. None is decisions where there are such, statistics where a trial
         holds long series, and else the trial that the model simulates.
     candidates : int, optional
-        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics 15.
+        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics 15, for
+        `gaussian` and `poisson` 64.
         Where the model guesses from statistics where the posterior lies, they are drawn around the guess: a narrow
         posterior is learned from candidates that come near it.
     gamma : float
@@ -63,7 +67,8 @@ class NRE:
         Products of linear forms of parameters and steps that the network of decisions is given.
     batch, epoch_pairs, validation : int, optional
         Pairs per step, per epoch, and for the validation loss; None is 1,024, 131,072 and 16,384, for statistics
-        512, 65,536 and 8,192, for decisions 16, 16,384 and 4,096 packs of visits.
+        512, 65,536 and 8,192, for decisions 16, 16,384 and 4,096 packs of visits. For `gaussian` and `poisson` it is
+        128, 6,400 and 6,400, so that a budget of 640,000 makes the 100 epochs of 50 batches of the published workflow.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
     average : float
@@ -111,7 +116,9 @@ class NRE:
             raise ModelError(f"NRE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
         _run.check_unit(self.model, self.unit)
         object.__setattr__(self, "unit", self.unit or _run.usual_unit(self.model))
-        own = {} if self.unit is None else _OF_DECISIONS if self._of_decisions else _OF_STATISTICS
+        own = _OF_MODELS.get(self.model.name, {})
+        if self.unit is not None:
+            own = _OF_DECISIONS if self._of_decisions else _OF_STATISTICS
         _run.fill(self, own, _USUAL)
         for name in ("candidates", "products"):
             _run.positive_integer(name, getattr(self, name))

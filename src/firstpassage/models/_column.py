@@ -44,7 +44,7 @@ def read(data: Any, *, column: str, noun: str) -> np.ndarray:
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
         raise DataError(
             f"{column} must be one number for each trial, of shape (n,) or (n, 1); got shape {values.shape}. Pass the "
-            "trials of one subject."
+            "trials of one subject, or a list of DataFrames or arrays of shape (n, 1) for many."
         )
     if values.size == 0:
         raise DataError(f"expected at least one of the {noun}; got none. Check the filter that made this selection.")

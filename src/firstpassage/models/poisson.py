@@ -178,15 +178,19 @@ def _simulate_rows(theta: Mapping[str, np.ndarray], rng: np.random.Generator) ->
 
 
 def _coordinates(x: Any, theta: Mapping[str, Any]) -> Any:
-    """Give coordinates in which counts of any rate spread alike; counts have no symmetry to undo.
+    """Give coordinates in which counts of any rate spread nearly alike: those of Anscombe (1948).
 
-    They are the logarithm and the root of the rate, the root of the count, and how far apart the two roots lie.
+    Square roots of counts have nearly one spread, and nearly one shape where the rate is large. Returned are the
+    distance of the root from that of the rate, a smooth function of its size, the inverse root of the rate, by which
+    shapes differ, its product with the distance, and the logarithm of the rate. What they mean for a probability is
+    learned.
     """
     import jax.numpy as jnp
 
-    rate, count = theta["rate"], x[..., 0]
-    root, expected = jnp.sqrt(count + _ANSCOMBE), jnp.sqrt(rate + _ANSCOMBE)
-    features = (jnp.log(rate), jnp.sqrt(rate), root, root - expected)
+    expected = jnp.sqrt(theta["rate"] + _ANSCOMBE)
+    distance = jnp.sqrt(x[..., 0] + _ANSCOMBE) - expected
+    size = jnp.sqrt(1 + 4 * distance**2)
+    features = (distance, size, 1 / expected, distance / expected, jnp.log(theta["rate"]))
     return jnp.stack(jnp.broadcast_arrays(*features), axis=-1)
 
 

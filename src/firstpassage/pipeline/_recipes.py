@@ -14,7 +14,7 @@ from firstpassage.diagnostics._design import unit
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import registry
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _catalogue, _foraging_recipes, _lif_recipes
+from firstpassage.pipeline import _catalogue, _foraging_recipes, _lif_recipes, _teaching_recipes
 
 _LAPSE, _LONGEST = 0.15, 5.0  # share of trials, and s
 _NODES, _LATEST = 4000, 400.0  # of the quadrature over the decision time, and s
@@ -164,6 +164,8 @@ LAPSES = {
     "ddm": Lapses(words="15 % lapses", spoil=_lapsed),
     "foraging": Lapses(words="15 % of the visits ended at random", spoil=_foraging_recipes.disengaged),
     "lif": Lapses(words=f"noise of the current that lasts for {_lif_recipes.LASTS:g} ms", spoil=_lif_recipes.coloured),
+    "gaussian": Lapses(words="15 % of the draws four times as far out", spoil=_teaching_recipes.outlying),
+    "poisson": Lapses(words="15 % of the cookies without chips", spoil=_teaching_recipes.chipless),
 }
 MASSES = {
     "ddm": Mass(trial="choice", outcome="P(response)", limit=0.01, measure=_mass),
