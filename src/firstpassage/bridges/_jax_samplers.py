@@ -65,11 +65,13 @@ def numpyro(model: pm.Model, *, sizes: Settings, seed: int, target_accept: float
         As ``pm.sample`` returns it.
     """
     with _double() as bridge:
-        return bridge.sample_numpyro_nuts(
+        tree = bridge.sample_numpyro_nuts(
             sizes.draws, tune=sizes.tune, chains=sizes.chains, target_accept=target_accept, random_seed=seed,
             model=model, progressbar=progress, chain_method="vectorized", compute_convergence_checks=False,
             quiet=not progress,
         )  # fmt: skip
+        # JAX arrays in float64 cannot be computed with outside of this block.
+        return tree.map_over_datasets(lambda group: group.as_numpy())
 
 
 def blackjax(model: pm.Model, *, sizes: Settings, seed: int, target_accept: float) -> xr.DataTree:

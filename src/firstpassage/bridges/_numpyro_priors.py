@@ -156,7 +156,6 @@ def strategy(bounds: Mapping[str, _Bounds]) -> Callable[..., Any]:
     callable
         For ``NUTS(model, init_strategy=...)``.
     """
-
     return partial(_start, bounds=dict(bounds))  # NumPyro looks at the function inside
 
 
