@@ -142,7 +142,7 @@ def test_no_value_of_the_free_variables_leaves_the_box(data):
     values = model.replace_rvs_by_values([model[name] for name in BOX] + list(model["obs"].owner.inputs[2:6]))
     function = model.compile_fn(values, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")
     density = model.compile_logp(mode="FAST_COMPILE")
-    for seed in range(20):
+    for seed in range(10):
         rng = np.random.default_rng(seed)
         point = {k: rng.choice([-30.0, 30.0], np.shape(v)) for k, v in model.initial_point().items()}
         found = function(point)
@@ -152,6 +152,12 @@ def test_no_value_of_the_free_variables_leaves_the_box(data):
         assert (found[3] < fastest).all()
         assert (found[7] < data["rt"].to_numpy()).all()
         assert np.isfinite(density(point))
+
+
+def test_an_impossible_subject_is_named(data):
+    early = data.assign(rt=np.where(np.arange(len(data)) == 9, 0.05, data["rt"]))
+    with pytest.raises(fp.DataError, match="participant_id 's02': these data need t between"):
+        fp.hierarchical(fp.ddm(bounds={"t": (0.1, 2.0)}).exact, early, formulas=FORMULAS)
 
 
 @pytest.mark.parametrize("formulas", [{"t": "1"}, {"v": "1"}])
@@ -272,6 +278,7 @@ WRONG = {
     "collinear": ({"v": "1 + theta + double"}, fp.ModelError, "one of Intercept, double, theta is a combination"),
     "not within": ({"v": "1 + (1 + age | participant_id)"}, fp.ModelError, "age is the same in all trials of each"),
     "one group": ({"v": "1 + (1 | same)"}, fp.ModelError, "same must have two or more levels"),
+    "no centre": ({"v": "1 | participant_id"}, fp.ModelError, r"Write '1 \+ \(1 \| participant_id\)'"),
     "offset": ({"v": "1 + offset(theta)"}, fp.ModelError, "offsets are not available"),
     "computed groups": ({"v": "1 + (1 | C(conf))"}, fp.ModelError, "groups must be columns"),
     "as a parameter": ({"v": "1 + a"}, fp.DataError, "must not be called as a parameter is; got a"),
@@ -293,6 +300,9 @@ SETTINGS = {
     "centered": ({"centered": {"w"}}, fp.ModelError, "centered must be True, False or a set of names among a, a_1"),
     "prior's name": ({"priors": {"v_x": 1}}, fp.ModelError, r"priors must map names.*; got \['v_x'\]"),
     "prior": ({"priors": {"v_Intercept": 1.0}}, fp.ModelError, "must be a PyMC distribution without a name"),
+    "prior's shape": (
+        {"priors": {"v_conf": pm.Normal.dist(shape=3)}}, fp.ModelError, r"shape \(\) or \(1,\); got shape \(3,\)",
+    ),
     "negative sd": (
         {"priors": {"a_1|participant_id_sigma": pm.Normal.dist()}}, fp.ModelError, "must be one of positive numbers",
     ),

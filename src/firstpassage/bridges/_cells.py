@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from firstpassage.bridges._design import Design, combine
+from firstpassage.errors import DataError
 from firstpassage.likelihood import Likelihood
 
 _FEW = 8  # distinct values that make a column of numbers a condition
@@ -135,9 +136,19 @@ def ends(likelihood: Likelihood, x: np.ndarray, design: Design) -> tuple[np.ndar
     if bounded and design.groups:
         indices = np.stack([g.index for g in design.groups], axis=1)
         group = np.unique(indices, axis=0, return_inverse=True)[1].reshape(-1)
-    supports = np.array([likelihood.support(x[group == i])[name] for i in range(group.max() + 1)])
+    groups = range(group.max() + 1) if bounded else ()
+    supports = np.array([_support(likelihood, x, design, group == i) for i in groups] or [likelihood.box[name]])
     margin = _MARGIN * (supports[:, 1] - supports[:, 0])
     return (supports[:, 0] + margin)[group], (supports[:, 1] - margin)[group]
+
+
+def _support(likelihood: Likelihood, x: np.ndarray, design: Design, rows: np.ndarray) -> tuple[float, float]:
+    """Give the ends for some trials; where there are none, say whose trials they are."""
+    try:
+        return likelihood.support(x[rows])[design.parameter]
+    except DataError as error:
+        whose = ", ".join(f"{g.factor} {g.labels[g.index[np.argmax(rows)]]!r}" for g in design.groups[:1])
+        raise DataError(f"{whose}: {error}" if whose else str(error)) from None
 
 
 def _conditions(design: Design, data: pd.DataFrame) -> tuple[np.ndarray, list[tuple[Any, ...]], tuple[str, ...]]:

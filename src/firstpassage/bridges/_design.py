@@ -140,7 +140,7 @@ def evaluate(formula: Formula, data: pd.DataFrame) -> Design:
     except Exception as error:  # of whatever is called in the formula
         raise ModelError(
             f"the formula of {formula.parameter} must have a value for every trial; {formula.text!r} gave "
-            f"{type(error).__name__}: {error}. Compute what it needs as columns of the data."
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Compute what it needs as columns of the data."
         ) from None
     common = [] if found.common is None else list(found.common.terms.values())
     terms = tuple(_term(formula, term, alone=INTERCEPT not in {one.name for one in common}) for term in common)
@@ -295,8 +295,15 @@ def _check_common(design: Design) -> None:
 
 
 def _check_groups(design: Design) -> None:
-    """Refuse factors of one group, and effects of what does not vary within any group."""
+    """Refuse groups without a centre, factors of one group, and effects of what does not vary within any group."""
+    placed = any(term.levels for term in design.common)
     for group in design.groups:
+        if group.term.levels and not placed:
+            raise ModelError(
+                f"groups must lie around a common place; the formula of {design.parameter}, "
+                f"{design.formula.text!r}, has none. Write '1 + ({group.term.name.replace(INTERCEPT, '1')} | "
+                f"{group.factor})'."
+            )
         if len(group.labels) < 2:
             raise ModelError(
                 f"{group.factor} must have two or more levels to have a spread; all trials are of {group.labels[0]!r}. "

@@ -121,11 +121,11 @@ def register(name: str, prior: TensorVariable, *, shape: tuple[int, ...], dims: 
     ModelError
         If the prior has another shape.
     """
-    model = pm.modelcontext(None)
-    if prior.ndim not in (0, len(shape)):
-        raise ModelError(f"the prior of {name} must be of shape () or {shape}; got {prior.ndim} dimensions.")
+    own = tuple(int(n) for n in prior.shape.eval())
+    if own not in ((), shape):
+        raise ModelError(f"the prior of {name} must be one of shape () or {shape}; got shape {own}. Leave shape= out.")
     sized = change_dist_size(prior, shape) if prior.ndim == 0 else prior
-    return model.register_rv(sized, name, dims=dims or None)
+    return pm.modelcontext(None).register_rv(sized, name, dims=dims or None)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

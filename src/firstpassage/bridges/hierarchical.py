@@ -102,10 +102,10 @@ def hierarchical(
     _effects.check_priors(given, (*(name for one in designs for name in _effects.names(one)), *alone))
     apart = _centered(centered, designs)
     by_name = {one.name: one for one in mixed.parameters}
+    made = [_cells.make(one, table, _cells.ends(mixed, x, one)) for one in designs]
     with pm.Model() as model:
         theta = _alone(mixed, x, alone, given)
-        for design in designs:
-            cells = _cells.make(design, table, _cells.ends(mixed, x, design))
+        for design, cells in zip(designs, made, strict=True):
             theta[design.parameter] = _effects.Maker(
                 parameter=by_name[design.parameter], design=design, cells=cells, priors=given, centered=apart
             ).make()
