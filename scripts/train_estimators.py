@@ -126,6 +126,25 @@ RECIPES = {
         ),
         budget=1_310_720,  # traces of 200 ms, each of them fresh, with 15 candidates around its guess
     ),
+    "gaussian-nre": Recipe(
+        make=lambda: fp.NRE(
+            fp.gaussian(), batch=512, epoch_pairs=65_536, validation=16_384, average=0.9995, patience=None
+        ),
+        budget=1_310_720,  # draws, each of them fresh, with 64 candidates
+    ),
+    "poisson-nre": Recipe(
+        make=lambda: fp.NRE(
+            fp.poisson(),
+            candidates=16,
+            batch=256,
+            epoch_pairs=131_072,
+            validation=16_384,
+            learning_rate=4e-3,
+            average=0.9995,
+            patience=None,
+        ),
+        budget=5_242_880,  # cookies, each of them fresh, with 16 candidates
+    ),
     "foraging-nle-window": Recipe(
         make=lambda: fp.NLE(
             fp.foraging(),
