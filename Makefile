@@ -3,7 +3,7 @@ PYTHON_ENV := .venv/bin/python
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-ESTIMATORS ?= ddm-npe ddm-nle ddm-nre foraging-npe foraging-nle foraging-nle-window foraging-nre lif-npe lif-nre
+ESTIMATORS ?= ddm-npe ddm-nle ddm-nre foraging-npe foraging-nle foraging-nle-window foraging-nre lif-npe lif-nre gaussian-nre poisson-nre
 
 .PHONY: help env demo test test-slow check format estimators figures bench clean
 

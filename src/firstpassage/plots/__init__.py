@@ -6,6 +6,7 @@ from firstpassage.plots._comparison import comparison
 from firstpassage.plots._coverage import coverage
 from firstpassage.plots._grid import grid
 from firstpassage.plots._information import information
+from firstpassage.plots._landscape import landscape
 from firstpassage.plots._loss import loss
 from firstpassage.plots._marginals import marginals
 from firstpassage.plots._numbers import numbers
@@ -14,6 +15,7 @@ from firstpassage.plots._ppc import ppc
 from firstpassage.plots._predictive import predictive
 from firstpassage.plots._recovery import recovery
 from firstpassage.plots._save import save
+from firstpassage.plots._shrinkage import Estimates, shrinkage
 from firstpassage.plots._style import COLOURS, canvas, style
 from firstpassage.plots._tarp import tarp
 from firstpassage.plots._traces import spike_counts, traces
@@ -21,6 +23,7 @@ from firstpassage.plots._visits import visits
 
 __all__ = [
     "COLOURS",
+    "Estimates",
     "break_even",
     "calibration_ecdf",
     "calibration_histogram",
@@ -29,6 +32,7 @@ __all__ = [
     "coverage",
     "grid",
     "information",
+    "landscape",
     "loss",
     "marginals",
     "numbers",
@@ -38,6 +42,7 @@ __all__ = [
     "predictive",
     "recovery",
     "save",
+    "shrinkage",
     "spike_counts",
     "style",
     "tarp",
