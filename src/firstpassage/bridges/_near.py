@@ -2,15 +2,15 @@
 
 PyMC starts in the middle of the priors. Where a posterior is a hundred times narrower, that is thousands of nats away.
 A likelihood may know from its data about where the parameters of each trial lie, and how well that is known (`start`).
-Free variables are moved on their unconstrained lines until the parameters, as expressions of them, come near those
-values, by least squares; what the parameters leave open stays where it was, and so does all if the expressions are not
-finite there.
+From there its top is climbed, trial by trial. Free variables are moved on their unconstrained lines until the
+parameters, as expressions of them, come near the tops, by least squares in units of their sharpness; what the
+parameters leave open stays where it was, and so does all if the expressions are not finite there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pymc as pm
@@ -20,8 +20,11 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 
-from firstpassage.bridges import _start
+from firstpassage.bridges import _climb, _start
 from firstpassage.bridges._variable import TrialsRV
+
+# The tops that were climbed, so that many `observe` that share variables climb each once.
+_tops: WeakKeyDictionary[pm.Model, dict[str, _climb.Top]] = WeakKeyDictionary()
 
 _PULL = 0.3  # of the usual start, per unit of the unconstrained line
 _STEPS = 100  # of least squares, at most
@@ -42,17 +45,40 @@ def set_start(model: pm.Model, observed: TensorVariable) -> None:
     moved = _moved(model, _parameters(observed))
     if not moved:
         return
-    parameters, value, width = [], [], []
-    for one in model.observed_RVs:
-        if not isinstance(one.owner.op, TrialsRV) or one.owner.op.likelihood.start is None:
-            continue
+    parameters, tops, known = [], [], _tops.setdefault(model, {})
+    for one in _guessing(model):
         if set(moved) & set(_moved(model, _parameters(one))):
-            near = one.owner.op.likelihood.start(_data(model, one))
-            parameters += _parameters(one)
-            value += [near[name][0] for name in one.owner.op.likelihood.parameter_names]
-            width += [near[name][1] for name in one.owner.op.likelihood.parameter_names]
-    for variable, start in zip(moved, _fitted(model, moved, parameters, value=value, width=width), strict=True):
+            parameters.append(_parameters(one))
+            tops.append(known.get(one.name) or known.setdefault(one.name, _top(model, one)))
+    for variable, start in zip(moved, _fitted(model, moved, parameters, tops), strict=True):
         _start.put(variable, start)
+
+
+def placed(model: pm.Model) -> set[TensorVariable]:
+    """Name the free variables whose starts are known from data so well that noise would spoil them.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        With variables that `observe` made.
+
+    Returns
+    -------
+    set of TensorVariable
+        Free variables.
+    """
+    return {variable for one in _guessing(model) for variable in _moved(model, _parameters(one))}
+
+
+def _guessing(model: pm.Model) -> list[TensorVariable]:
+    """List the observed variables whose likelihoods guess their parameters."""
+    return [rv for rv in model.observed_RVs if isinstance(rv.owner.op, TrialsRV) and rv.owner.op.likelihood.start]
+
+
+def _top(model: pm.Model, observed: TensorVariable) -> _climb.Top:
+    """Climb from the guess of one likelihood."""
+    likelihood, x = observed.owner.op.likelihood, _data(model, observed)
+    return _climb.climb(likelihood, x, likelihood.start(x))
 
 
 def _parameters(observed: TensorVariable) -> list[TensorVariable]:
@@ -77,7 +103,7 @@ def _moved(model: pm.Model, parameters: list[TensorVariable]) -> list[TensorVari
 
 
 def _fitted(
-    model: pm.Model, moved: list[TensorVariable], parameters: list[TensorVariable], *, value: Any, width: Any
+    model: pm.Model, moved: list[TensorVariable], parameters: list[list[TensorVariable]], tops: list[_climb.Top]
 ) -> list[np.ndarray]:
     """Fit the free variables, and give their values."""
     from scipy.optimize import least_squares
@@ -86,7 +112,7 @@ def _fitted(
     names = [model.rvs_to_values[rv].name for rv in moved]
     shapes = [usual[name].shape for name in names]
     first = np.nan_to_num(np.concatenate([usual[name].ravel() for name in names]), posinf=0.0, neginf=0.0)
-    of_parameters, of_variables = _function(model, parameters), _function(model, moved)
+    of_parameters, of_variables = [_function(model, some) for some in parameters], _function(model, moved)
 
     def point(at: np.ndarray) -> dict[str, np.ndarray]:
         ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
@@ -94,14 +120,20 @@ def _fitted(
         return usual | dict(zip(names, parts, strict=True))
 
     def residuals(at: np.ndarray) -> np.ndarray:
-        found = of_parameters(point(at))
-        far = [(np.asarray(one) - v) / w for one, v, w in zip(found, value, width, strict=True)]
-        return np.concatenate([*(one.ravel() for one in far), _PULL * (at - first)])
+        there = point(at)
+        far = [_distance(some(there), top) for some, top in zip(of_parameters, tops, strict=True)]
+        return np.concatenate([*far, _PULL * (at - first)])
 
     if not np.isfinite(residuals(first)).all():
         return [np.asarray(one) for one in of_variables(point(first))]
-    best = least_squares(residuals, first, max_nfev=_STEPS).x
+    best = least_squares(residuals, first, max_nfev=_STEPS, x_scale="jac").x
     return [np.asarray(one) for one in of_variables(point(best))]
+
+
+def _distance(found: list[np.ndarray], top: _climb.Top) -> np.ndarray:
+    """Say how far the parameters of all trials lie from their tops, in units of sharpness."""
+    rows = np.stack([np.broadcast_to(one, len(top.best)) for one in found], axis=1)
+    return np.einsum("tij,tj->ti", top.root, rows - top.best).ravel()
 
 
 def _function(model: pm.Model, variables: list[TensorVariable]) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
