@@ -86,6 +86,16 @@ def sampled(data):
     }
 
 
+def posteriors():
+    """Compare posteriors under the same priors, as the benchmark does, with fewer draws."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    import hssm_bridge
+
+    data, settings = hssm_bridge.trials(), hssm_bridge.likelihoods()
+    found = {name: hssm_bridge.run(data, settings[name], draws=300) for name in ("analytic", "exact", "nre")}
+    return {name: hssm_bridge.compare(found[name], found["analytic"]) for name in ("exact", "nre")}
+
+
 def refusals(data):
     """Collect the messages about data and settings that cannot be."""
     settings = fp.ddm().exact.to_hssm()
@@ -130,6 +140,7 @@ def main():
         "analytic_gap": analytic_gap(data),
         "models": same_log_likelihood(data),
         "sampled": sampled(data),
+        "posteriors": posteriors(),
         "refusals": refusals(data),
         "robust": robust(data),
         "single": single_precision(data),

@@ -86,6 +86,14 @@ def test_a_ratio_is_sampled_and_predicts_but_has_no_log_likelihood(session):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["exact", "nre"])
+def test_the_posterior_of_a_formula_with_group_effects_is_that_of_hssms_own_likelihood(session, name):
+    for parameter, row in session["posteriors"][name].items():
+        assert abs(row["in_mcse"]) < 4.5 and abs(row["in_sd"]) < 0.5, parameter
+        assert 0.75 < row["ratio_of_sd"] < 1.33, parameter
+
+
+@pytest.mark.slow
 def test_bad_data_are_refused_when_the_model_is_built(session):
     refusals = session["refusals"]
     assert "looks like milliseconds" in refusals["milliseconds"]
