@@ -8,7 +8,7 @@ Three hundred trials say more of a subject than the group does, so all groups ar
 Convergence is the worst over all variables, those of subjects and derived ones too. distance: between the posterior
 means of a learned likelihood and of the exact one, in sd of the exact one; `group` are coefficients, and `group_v`
 means over the subjects of their drifts; corrected: the same after weighing the draws by the exact likelihood. Draws are
-kept in --runs, and used again if the settings are the same.
+kept in --runs, and used again if settings and weights are the same.
 
 Data: Cavanagh, Wiecki, Cohen, Figueroa, Samanta, Sherman and Frank (2011), Nature Neuroscience 14, 1462-1467, as HSSM
 brings them.
@@ -17,6 +17,7 @@ brings them.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -107,8 +108,8 @@ def design(options: argparse.Namespace, table: pd.DataFrame) -> dict[str, Any]:
 def fit(chosen: fp.Likelihood, table: pd.DataFrame, options: argparse.Namespace) -> dict[str, Any]:
     """Sample one likelihood, or take its draws from the runs, and summarise."""
     keys = ("sampler", "tune", "draws", "chains", "cores", "seed")
-    bundle = str((chosen.card or {}).get("name", "")) + str(vars(options).get(chosen.kind) or "")
-    settings = {key: vars(options)[key] for key in keys} | {"formulas": FORMULAS, "bundle": bundle}
+    weights = hashlib.sha256(b"".join(one.tobytes() for one in (chosen.arrays or {}).values())).hexdigest()
+    settings = {key: vars(options)[key] for key in keys} | {"formulas": FORMULAS, "weights": weights}
     stored = options.runs / f"{chosen.kind}.json"
     known = json.loads(stored.read_text()) if stored.exists() else {}
     if known.get("settings") != settings:
