@@ -178,7 +178,10 @@ def corrected(
     model = fp.hierarchical(chosen, table, formulas=FORMULAS, centered=True)
     with xr.open_datatree(options.runs / f"{chosen.kind}.nc") as tree:
         draws = tree.load()
-    weighed, seconds = timed(lambda: fp.correct(draws, model, exact=fp.ddm().exact, seed=options.seed))
+    try:
+        weighed, seconds = timed(lambda: fp.correct(draws, model, exact=fp.ddm().exact, seed=options.seed))
+    except fp.DataError as error:  # too few draws
+        return {"skipped": str(error)}
     report = {name: weighed.attrs[name] for name in ("pareto_k", "efficiency", "effective", "verdict")}
     return report | {"seconds": seconds, "distance": distance(coefficients(weighed["posterior"].dataset), exact)}
 
