@@ -183,7 +183,8 @@ def run_apart(likelihood: str, sampler: str, arguments: list[str]) -> dict[str, 
     except subprocess.TimeoutExpired:
         return {"failed": f"not done after {TIMEOUT} s"}
     if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or ["no message"])[-1]}
+        said = [line for line in done.stderr.splitlines() if "Error" in line and not line.startswith(" ")]
+        return {"failed": said[-1] if said else "no message"}
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

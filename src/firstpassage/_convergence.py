@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -238,6 +239,25 @@ def convergence(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
         draws=next(iter(values.values())).size,
         edge=edge,
     )
+
+
+def attributes(found: Convergence) -> dict[str, Any]:
+    """Write a verdict as attributes that a file can hold.
+
+    Parameters
+    ----------
+    found : Convergence
+        The verdict.
+
+    Returns
+    -------
+    dict
+        verdict (a sentence), ok (0 or 1), r_hat, ess_bulk, ess_tail, divergences, and edge, in JSON.
+    """
+    return {
+        "verdict": found.verdict, "ok": int(found.ok), "r_hat": found.r_hat, "ess_bulk": found.ess_bulk,
+        "ess_tail": found.ess_tail, "divergences": found.divergences, "edge": json.dumps(dict(found.edge)),
+    }  # fmt: skip
 
 
 def _edges(values: Mapping[str, np.ndarray], box: Mapping[str, tuple[float, float]] | None) -> dict[str, float]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from firstpassage import _importance, _nuts, _nuts_many, _subjects, seeds
+from firstpassage import _convergence, _importance, _nuts, _nuts_many, _subjects, seeds
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from firstpassage._spaces import Space
     from firstpassage.likelihood import Likelihood
 
@@ -57,6 +59,24 @@ def run(
             result.theta[name][..., i] = values
         result.statistics["lp"][..., i] = np.nan
     return _shaped(result, many=many), _attributes(found, doubtful=doubtful, many=many)
+
+
+def tree(
+    likelihood: Likelihood,
+    x: Sequence[np.ndarray],
+    *,
+    result: _nuts.Result,
+    attributes: Mapping[str, Any],
+    many: bool,
+) -> xr.DataTree:
+    """Arrange draws as ArviZ reads them; with the verdict on the chains of one data set."""
+    made = _nuts.as_datatree(
+        result, observed=observed(likelihood, x, many=many),
+        attributes={"model": likelihood.model, "kind": likelihood.kind, **attributes},
+    )  # fmt: skip
+    if attributes["sampler"] == "nuts" and not many:
+        made.attrs.update(_convergence.attributes(_convergence.convergence(made, box=likelihood.box)))
+    return made
 
 
 def observed(source: Described, x: Sequence[np.ndarray], *, many: bool) -> dict[str, np.ndarray]:

@@ -321,8 +321,9 @@ class Likelihood:
         -------
         xarray.DataTree
             Groups posterior, sample_stats (for NUTS diverging, lp, energy, n_steps, tree_depth, acceptance_rate,
-            step_size; for importance sampling lp) and observed_data, as ArviZ reads it. After importance sampling
-            ``.attrs`` hold pareto_k, efficiency, effective (number of draws). With a list, draws have the dimensions
+            step_size; for importance sampling lp) and observed_data, as ArviZ reads it. ``.attrs`` hold pareto_k,
+            efficiency, effective (number of draws) after importance sampling, and after NUTS of one subject the verdict
+            on its chains, as `firstpassage.sample` writes it. With a list, draws have the dimensions
             (chain, draw, dataset), and data (dataset, trial), NaN beyond a subject's last trial.
 
         Raises
@@ -355,10 +356,7 @@ class Likelihood:
         x = [self.read(data)] if subjects is None else _subjects.read_all(self.read, subjects)
         space, many = _spaces.choose(self, prior or {}), subjects is not None
         result, attributes = _sampling.run(self, x, space=space, settings=settings, seed=seed, method=method, many=many)
-        return _nuts.as_datatree(
-            result, observed=_sampling.observed(self, x, many=many),
-            attributes={"model": self.model, "kind": self.kind, **attributes},
-        )  # fmt: skip
+        return _sampling.tree(self, x, result=result, attributes=attributes, many=many)
 
     def distribution(self) -> Any:
         """Make the PyMC distribution: BayesFlow's `NeuralDistribution`, safe.

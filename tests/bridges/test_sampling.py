@@ -133,6 +133,13 @@ class TestSettings:
             fp.sample(model, sampler="nutpie", seed=1)
 
 
+def test_own_sampler_gives_its_verdict_too() -> None:
+    draws = fp.gaussian().exact.sample(normal_data(), draws=50, tune=50, chains=2, seed=1)
+    found = fp.diagnostics.convergence(draws, box=fp.gaussian().exact.box)
+    assert (draws.attrs["verdict"], draws.attrs["ok"]) == (found.verdict, 0)
+    assert set(json.loads(draws.attrs["edge"])) == {"mu", "sigma"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_finds_the_known_posterior_and_changes_no_setting(sampler: str) -> None:

@@ -7,7 +7,6 @@ does not fit its present version; and forked workers cannot use JAX.
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import warnings
@@ -23,7 +22,7 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
 from firstpassage import _nuts, seeds
-from firstpassage._convergence import Convergence, at_edge, convergence
+from firstpassage._convergence import Convergence, at_edge, attributes, convergence
 from firstpassage.bridges import _jax_samplers
 from firstpassage.bridges._variable import TrialsRV
 from firstpassage.errors import ModelError, SamplingWarning
@@ -119,7 +118,7 @@ def sample(
     chosen = _choose(model, sampler)
     tree = _RUN[chosen](model, settings)
     found = _judge(model, tree)
-    tree.attrs.update(_attributes(found), sampler=chosen)
+    tree.attrs.update(attributes(found), sampler=chosen)
     if not found.ok or "edge of the box" in found.verdict:
         warnings.warn(f"{chosen}: {found.verdict}", SamplingWarning, stacklevel=2)
     return tree
@@ -259,11 +258,3 @@ def _evaluate(parameters: Mapping[str, Any], free: Mapping[Any, np.ndarray]) -> 
     )
     values = compute(*(draws.astype(rv.dtype) for rv, draws in free.items()))
     return dict(zip(varying, map(np.asarray, values), strict=True))
-
-
-def _attributes(found: Convergence) -> dict[str, Any]:
-    """Write the verdict as attributes that a file can hold."""
-    return {
-        "verdict": found.verdict, "ok": int(found.ok), "r_hat": found.r_hat, "ess_bulk": found.ess_bulk,
-        "ess_tail": found.ess_tail, "divergences": found.divergences, "edge": json.dumps(dict(found.edge)),
-    }  # fmt: skip
