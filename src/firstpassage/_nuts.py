@@ -158,10 +158,13 @@ def write_posterior(likelihood: Likelihood, space: Space) -> Callable[..., jax.A
     names = likelihood.parameter_names
 
     def log_posterior(z: jax.Array, x: Any, weight: Any, low: Any, high: Any) -> jax.Array:
-        z = jnp.clip(z, -_EDGE, _EDGE)
-        theta = dict(zip(names, space.parameters(z, low, high), strict=True))
+        near = jnp.clip(z, -_EDGE, _EDGE)
+        theta = dict(zip(names, space.parameters(near, low, high), strict=True))
         trials = jnp.where(weight > 0, likelihood.function(x, theta), 0.0)
-        return jnp.sum(trials) + space.log_prior(z, low, high)
+        beyond = jnp.sum(
+            jnp.abs(z - near)
+        )  # the logistic map's Jacobian goes on: a flat end would keep chains for ever
+        return jnp.sum(trials) + space.log_prior(near, low, high) - beyond
 
     return log_posterior
 
