@@ -161,9 +161,7 @@ def write_posterior(likelihood: Likelihood, space: Space) -> Callable[..., jax.A
         near = jnp.clip(z, -_EDGE, _EDGE)
         theta = dict(zip(names, space.parameters(near, low, high), strict=True))
         trials = jnp.where(weight > 0, likelihood.function(x, theta), 0.0)
-        beyond = jnp.sum(
-            jnp.abs(z - near)
-        )  # the logistic map's Jacobian goes on: a flat end would keep chains for ever
+        beyond = jnp.sum(jnp.abs(z - near))  # a flat end would keep chains for ever
         return jnp.sum(trials) + space.log_prior(near, low, high) - beyond
 
     return log_posterior
