@@ -15,7 +15,6 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from firstpassage import _spaces, seeds
-from firstpassage.errors import DataError
 from firstpassage.models import plain
 from firstpassage.models.joint import Joint
 from firstpassage.models.model import Model
@@ -241,12 +240,6 @@ def points(model: Model, theta: Mapping[str, np.ndarray], *, seed: int) -> np.nd
     """Find points of which these are the parameters; where many are, at an atom, draw one of them."""
     if model.joint is None:
         return stacked(theta, model.parameter_names)
-    outside = ~np.isfinite(model.joint.log_density(theta))
-    if outside.any():
-        raise DataError(
-            f"simulations must have parameters that the prior of {model.name} allows; {int(outside.sum())} of "
-            f"{len(outside)} rows do not (first: row {int(np.argmax(outside))}). Draw them by model.prior."
-        )
     return _beyond_atoms(model.joint, theta, seeds.generator(seed, "atoms"))
 
 

@@ -70,9 +70,9 @@ def fit(method: Method, order: Order) -> Any:
     chosen = plan(method, budget=positive_integer("budget", order.budget), seed=order.seed)
     folder = None if order.into is None else Path(order.into)
     if folder is not None and (folder / "bundle").exists():
-        return _finished(method, folder, chosen)
+        return _finished(method, folder, chosen, table=_table(order))
     estimator, history = trained(method, chosen, order)
-    learned = assembled(method, estimator, plan=chosen, kind=order.kind, history=history)
+    learned = assembled(method, estimator, plan=chosen, kind=order.kind, history=history, table=_table(order))
     if folder is not None:
         _finish(folder, learned, history)
     return learned
@@ -108,7 +108,15 @@ def trained(method: Method, chosen: Plan, order: Order) -> tuple[Any, list[dict[
     return estimator, history
 
 
-def assembled(method: Method, estimator: Any, *, plan: Plan, kind: str, history: list[dict[str, Any]]) -> Any:
+def assembled(
+    method: Method,
+    estimator: Any,
+    *,
+    plan: Plan,
+    kind: str,
+    history: list[dict[str, Any]],
+    table: Mapping[str, str] | None = None,
+) -> Any:
     """Wrap the trained weights, and say in the card how they came about."""
     from firstpassage.estimators import _assemble
 
@@ -118,7 +126,7 @@ def assembled(method: Method, estimator: Any, *, plan: Plan, kind: str, history:
         "settings": method.settings(), "budget": plan.budget // passes, "seed": plan.seed,
         "pairs": last["pairs"] // passes,
         "epochs": len(history), "loss": last["loss"], "validation_loss": last["validation_loss"],
-        "cpu_seconds": round(last["cpu_seconds"], 1),
+        "cpu_seconds": round(last["cpu_seconds"], 1), **(table or {}),
     }  # fmt: skip
     return _assemble.assemble(method.model, estimator.arrays(), card)
 
@@ -126,8 +134,15 @@ def assembled(method: Method, estimator: Any, *, plan: Plan, kind: str, history:
 def _fingerprint(method: Method, chosen: Plan, order: Order) -> str:
     """Digest everything that a resumed run must share."""
     model = {"name": method.model.name, "box": repr(method.model), "settings": dict(method.model.settings)}
-    content = [order.kind, model, method.settings(), asdict(chosen), order.simulations is None]
+    content = [order.kind, model, method.settings(), asdict(chosen), _table(order) or True]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _table(order: Order) -> dict[str, str]:
+    """Name the table that is trained from by its digest; nothing where pairs are simulated."""
+    from firstpassage.estimators import _simulations
+
+    return {} if order.simulations is None else {"simulations": _simulations.digest(order.simulations)}
 
 
 def _finish(folder: Path, learned: Any, history: list[dict[str, Any]]) -> None:
@@ -141,7 +156,7 @@ def _finish(folder: Path, learned: Any, history: list[dict[str, Any]]) -> None:
     _training.Checkpoint(folder=folder, fingerprint="").clear()
 
 
-def _finished(method: Method, folder: Path, chosen: Plan) -> Any:
+def _finished(method: Method, folder: Path, chosen: Plan, *, table: Mapping[str, str]) -> Any:
     """Load a finished run, if it is this one."""
     from firstpassage.estimators import bundle
 
@@ -149,6 +164,7 @@ def _finished(method: Method, folder: Path, chosen: Plan) -> Any:
     card = learned.card or {}
     settings = json.loads(json.dumps(method.settings()))
     wanted = {"settings": settings, "budget": chosen.budget // settings.get("passes", 1), "seed": chosen.seed}
+    wanted["simulations"] = table.get("simulations")
     differ = [name for name, value in wanted.items() if card.get(name) != value]
     if differ:
         raise ArtefactError(f"{folder} holds a finished run with other {', '.join(differ)}. Choose another folder.")

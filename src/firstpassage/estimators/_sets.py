@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.errors import DataError, ModelError
-from firstpassage.estimators import _deepset, _latent, _moments, _steps
+from firstpassage.errors import DataError
+from firstpassage.estimators import _deepset, _latent, _moments, _simulations, _steps
 from firstpassage.estimators._latent import Space
 from firstpassage.estimators._moments import Encode
 from firstpassage.models.model import Model
@@ -38,18 +38,11 @@ class FreshSets:
         """Simulate n sets: places on the flow's line (n, coordinate), and features (n, feature) or trials."""
         rng = seeds.generator(self.seed, f"sizes: {purpose}")
         points = _latent.draw(self.model, n, seed=seeds.derive(self.seed, f"prior: {purpose}"))
-        latent, features = [], []
-        for start in range(0, n, _GROUP):
-            some = points[start : start + _GROUP]
-            u, s = self._group(some, trials=_size(self.trials, rng), seed=int(rng.integers(2**32)))
-            latent.append(u)
-            features.append(s)
-        order = rng.permutation(n)
-        if self.encode is not _all_trials:
-            return np.concatenate(latent)[order], np.concatenate(features)[order]
-        sets = _deepset.merged(features, longest=self.trials[1])
-        order = _deepset.alike(order, sets.sizes, batch=self.batch, rng=rng)
-        return np.concatenate(latent)[order], sets[order]
+        groups = [
+            self._group(points[i : i + _GROUP], trials=_size(self.trials, rng), seed=int(rng.integers(2**32)))
+            for i in range(0, n, _GROUP)
+        ]
+        return _gathered(groups, ragged=self.encode is _all_trials, longest=self.trials[1], batch=self.batch, rng=rng)
 
     def _group(self, points: np.ndarray, *, trials: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Simulate one group with equally many trials."""
@@ -61,19 +54,56 @@ class FreshSets:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TableSets:
-    """Draw without replacement from sets that exist; a held-out tenth is for validation."""
+    """Draw without replacement from sets that exist, cut to numbers of trials of a range."""
 
-    latent: np.ndarray
-    features: Features
+    points: np.ndarray
+    x: np.ndarray
+    space: Space
+    trials: tuple[int, int]
+    encode: Encode
     seed: int
+    batch: int
 
     def draw(self, n: int, *, purpose: str) -> tuple[np.ndarray, Features]:
-        """Choose n rows; the same purpose gives the same rows."""
-        held_out = len(self.latent) // 10
-        first, last = (0, held_out) if purpose == "validation" else (held_out, len(self.latent))
-        rng = seeds.generator(self.seed, f"rows: {purpose}")
-        rows = np.concatenate([rng.permutation(np.arange(first, last)) for _ in range(-(-n // (last - first)))])[:n]
-        return self.latent[rows], self.features[rows]
+        """Choose n rows; the same purpose gives the same rows, cut in the same way."""
+        rows = _simulations.chosen(len(self.points), n, purpose=purpose, seed=self.seed)
+        if self.trials[0] == self.trials[1]:
+            latent, features = self._whole
+            return latent[rows], features[rows]
+        rng = seeds.generator(self.seed, f"sizes: {purpose}")
+        groups = [self._group(rows[i : i + _GROUP], trials=_size(self.trials, rng)) for i in range(0, n, _GROUP)]
+        return _gathered(groups, ragged=self.encode is _all_trials, longest=self.trials[1], batch=self.batch, rng=rng)
+
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray, Features]:
+        """Encode all rows once, where all have the same number of trials."""
+        latent, features = self._group(np.arange(len(self.points)), trials=self.trials[1])
+        ragged = self.encode is _all_trials
+        return latent, _deepset.merged([features], longest=self.trials[1]) if ragged else features
+
+    def _group(self, rows: np.ndarray, *, trials: int) -> tuple[np.ndarray, np.ndarray]:
+        """Encode some rows, of which the first trials are taken."""
+        x = self.x[rows, :trials]
+        features = self.encode(x)
+        return self.space.line(self.points[rows], x, features), features
+
+
+def _gathered(
+    groups: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    ragged: bool,
+    longest: int,
+    batch: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, Features]:
+    """Mix groups that differ in their numbers of trials."""
+    latent = np.concatenate([u for u, _ in groups])
+    order = rng.permutation(len(latent))
+    if not ragged:
+        return latent[order], np.concatenate([features for _, features in groups])[order]
+    sets = _deepset.merged([features for _, features in groups], longest=longest)
+    order = _deepset.alike(order, sets.sizes, batch=batch, rng=rng)
+    return latent[order], sets[order]
 
 
 def repeated(feed: Feed, *, passes: int, seed: int, batch: int) -> Feed:
@@ -127,28 +157,19 @@ def source(
     seed: int,
     batch: int,
 ) -> FreshSets | TableSets:
-    """Take a user's table of sets with equally many trials, or simulate."""
+    """Take a user's table of sets, or simulate."""
     if simulations is None:
         return FreshSets(model=model, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
-    names = model.parameter_names
-    variables = [name for name in simulations if name not in names]
-    if any(name not in simulations for name in names) or not variables:
-        raise ModelError(
-            f"simulations must map every parameter ({', '.join(names)}) to (n,) and every observed variable to "
-            f"(n, trials, ...) arrays; got {sorted(simulations)}."
+    found = _simulations.check(model, simulations)
+    low, high = trials
+    if found.x.shape[1] < high:
+        size = f"{high}" if low == high else f"{low} to {high}"
+        raise DataError(
+            f"simulations must have {high} trials or more for a posterior of {size} trials; got {found.x.shape[1]}. "
+            f"Pass trials={found.x.shape[1]} to NPE, or simulate longer data sets."
         )
-    rows = {name: np.asarray(simulations[name], dtype=np.float64) for name in simulations}
-    if len({len(v) for v in rows.values()}) != 1 or not all(np.isfinite(v).all() for v in rows.values()):
-        raise DataError("simulations must be finite arrays of equal length. Drop the failed rows first.")
-    x = np.concatenate([rows[v].reshape(*rows[v].shape[:2], -1) for v in variables], axis=2)
-    theta = {name: rows[name] for name in names}
-    if len(x) < 20:
-        raise DataError(f"simulations must hold at least 20 sets; got {len(x)}.")
-    features: Features = encode(x)
-    latent = space.line(_latent.points(model, theta, seed=seed), x, features)
-    if encode is _all_trials:
-        features = _deepset.merged([features], longest=x.shape[1])
-    return TableSets(latent=latent, features=features, seed=seed)
+    points = _latent.points(model, found.theta, seed=seed)
+    return TableSets(points=points, x=found.x, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
 
 
 def rows(features: Features) -> np.ndarray:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.errors import DataError, ModelError
+from firstpassage.estimators import _simulations
 from firstpassage.models.model import Model
 
 Pairs = tuple[dict[str, np.ndarray], np.ndarray]
@@ -48,10 +48,7 @@ class Table:
 
     def draw(self, n: int, *, purpose: str) -> Pairs:
         """Choose n rows; the same purpose gives the same rows."""
-        held_out = len(self.x) // 10
-        first, last = (0, held_out) if purpose == "validation" else (held_out, len(self.x))
-        rng = seeds.generator(self.seed, f"rows: {purpose}")
-        rows = np.concatenate([rng.permutation(np.arange(first, last)) for _ in range(-(-n // (last - first)))])[:n]
+        rows = _simulations.chosen(len(self.x), n, purpose=purpose, seed=self.seed)
         return {name: value[rows] for name, value in self.theta.items()}, self.x[rows]
 
 
@@ -61,19 +58,11 @@ def source(model: Model, simulations: Mapping[str, Any] | None, *, seed: int) ->
 
 
 def table(model: Model, simulations: Mapping[str, Any], *, seed: int) -> Table:
-    """Check a user's table: one entry for each parameter and variable, one row for each simulation."""
-    missing = [name for name in model.parameter_names if name not in simulations]
-    variables = [name for name in simulations if name not in model.parameter_names]
-    if missing or not variables:
-        raise ModelError(
-            f"simulations must map every parameter ({', '.join(model.parameter_names)}) and at least one observed "
-            f"variable to arrays of equal length; got {sorted(simulations)}."
-        )
-    rows = {name: np.asarray(simulations[name], dtype=np.float64) for name in simulations}
-    if len({len(value) for value in rows.values()}) != 1 or not all(np.isfinite(v).all() for v in rows.values()):
-        raise DataError("simulations must be finite arrays of equal length. Drop the failed rows first.")
-    theta = {name: rows[name] for name in model.parameter_names}
-    return Table(theta, flatten({name: rows[name].reshape(len(rows[name]), 1, -1) for name in variables}), seed)
+    """Check a user's table, and take each of its trials for a pair; those of one row lie beside each other."""
+    found = _simulations.check(model, simulations)
+    trials = found.x.shape[1]
+    theta = {name: np.repeat(value, trials) for name, value in found.theta.items()}
+    return Table(theta, found.x.reshape(len(found.x) * trials, -1), seed)
 
 
 def flatten(data: Mapping[str, np.ndarray]) -> np.ndarray:

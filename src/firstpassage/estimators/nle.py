@@ -152,8 +152,9 @@ class NLE:
             Pairs of parameters and one trial, over all epochs. Without `simulations` every pair is a fresh one.
         seed : int
             Of simulations and weights. The same seed on the same machine gives the same weights.
-        simulations : mapping of str to array_like, shape (n,), optional
-            An existing table of parameters and observed variables to train from instead of simulating.
+        simulations : mapping of str to array_like, optional
+            An existing table to train from instead of simulating: parameters (n,), observed variables (n, ...) of one
+            trial or (n, trials, ...), each of which is a pair.
         into : path, optional
             A folder that is checkpointed after every epoch and holds ``bundle/`` and ``history.csv`` at the end. Called
             again with the same settings, an interrupted run goes on and a finished one is loaded.
@@ -167,9 +168,11 @@ class NLE:
 
         Raises
         ------
+        DataError
+            If the simulations have wrong shapes, values that are not finite, or parameters outside the box.
         ModelError
-            If a setting, the model or the simulations cannot be used, a column holds categories and the model does not
-            say how to treat them, or the loss is not finite.
+            If a setting, the model or the names of the simulations cannot be used, a column holds categories and the
+            model does not say how to treat them, or the loss is not finite.
         ArtefactError
             If `into` cannot be written, or holds another run.
 

@@ -75,6 +75,8 @@ class NPE:
         Sets per epoch, and for the validation loss.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
+    decay : (float, int), optional
+        Instead of warm-up and cosine: the rate is multiplied by the first number after every so many steps.
     average : float
         Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
     patience : int, optional
@@ -119,6 +121,7 @@ class NPE:
     epoch_pairs: int = 65_536
     validation: int = 8192
     learning_rate: float = 2e-3
+    decay: tuple[float, int] | None = None
     average: float = 0.998
     patience: int | None = 50
     clip: float | None = 2.0
@@ -135,6 +138,7 @@ class NPE:
         for name in ("layers", "hidden", "summaries", "bins", "components", "passes"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
+        _run.check_decay(self.decay)
         _run.check_clip(self.clip)
         _run.sizes(self, "widths", "flow_widths", "trial_widths")
         _check_summary(self)
@@ -160,7 +164,8 @@ class NPE:
         seed : int
             Of simulations and weights. The same seed on the same machine gives the same weights.
         simulations : mapping of str to array_like, optional
-            An existing table to train from: parameters (n,), observed variables (n, trials, ...).
+            An existing table to train from: parameters (n,), observed variables (n, trials, ...) with at least as many
+            trials as the posterior is for; of a range of numbers of trials, the first ones are taken.
         into : path, optional
             A folder that is checkpointed after every epoch and holds ``bundle/`` and ``history.csv`` at the end. Called
             again with the same settings, an interrupted run goes on and a finished one is loaded.
@@ -174,8 +179,10 @@ class NPE:
 
         Raises
         ------
+        DataError
+            If the simulations have wrong shapes, values that are not finite, or parameters outside the box.
         ModelError
-            If a setting, the model or the simulations cannot be used, or the loss is not finite.
+            If a setting, the model or the names of the simulations cannot be used, or the loss is not finite.
         ArtefactError
             If `into` cannot be written, or holds another run.
 
@@ -253,7 +260,7 @@ class NPE:
         dict
             As JSON can hold it; what concerns other summaries than "moments" only where there is one.
         """
-        unused = {"model", *_UNUSED[str(self.summary)]}
+        unused = {"model", *_UNUSED[str(self.summary)], *(() if self.decay else ("decay",))}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}
 
 

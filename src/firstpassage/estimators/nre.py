@@ -71,6 +71,8 @@ class NRE:
         128, 6,400 and 6,400, so that a budget of 640,000 makes the 100 epochs of 50 batches of the published workflow.
     learning_rate : float
         Highest rate of Adam, reached after a warm-up; it decays to zero by a cosine.
+    decay : (float, int), optional
+        Instead of warm-up and cosine: the rate is multiplied by the first number after every so many steps.
     average : float
         Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
     patience : int, optional
@@ -107,6 +109,7 @@ class NRE:
     epoch_pairs: int | None = None
     validation: int | None = None
     learning_rate: float = 2e-3
+    decay: tuple[float, int] | None = None
     average: float = 0.998
     patience: int | None = 50
 
@@ -123,6 +126,7 @@ class NRE:
         for name in ("candidates", "products"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
+        _run.check_decay(self.decay)
         _run.sizes(self, "widths", "evidence_widths")
         candidates = self.settings()["candidates"]
         if candidates >= self.settings()["batch"]:
@@ -150,8 +154,9 @@ class NRE:
             ``unit="patch"``, packs of as many visits as fill the sites of a window.
         seed : int
             Of simulations, weights and candidates. The same seed on the same machine gives the same weights.
-        simulations : mapping of str to array_like, shape (n,), optional
-            An existing table of parameters and observed variables to train from instead of simulating.
+        simulations : mapping of str to array_like, optional
+            An existing table to train from instead of simulating: parameters (n,), observed variables (n, ...) of one
+            trial or (n, trials, ...), each of which is a pair.
         into : path, optional
             A folder that is checkpointed after every epoch and holds ``bundle/`` and ``history.csv`` at the end. Called
             again with the same settings, an interrupted run goes on and a finished one is loaded.
@@ -165,8 +170,10 @@ class NRE:
 
         Raises
         ------
+        DataError
+            If the simulations have wrong shapes, values that are not finite, or parameters outside the box.
         ModelError
-            If a setting, the model or the simulations cannot be used, or the loss is not finite.
+            If a setting, the model or the names of the simulations cannot be used, or the loss is not finite.
         ArtefactError
             If `into` cannot be written, or holds another run.
 
@@ -259,7 +266,8 @@ class NRE:
             As JSON can hold it; what concerns decisions only where they are learned.
         """
         unused = {"network"} if self._of_decisions else {"products"} if self.unit else {"unit", "products"}
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
+        unused = {"model", *unused, *(() if self.decay else ("decay",))}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}
 
     @property
     def _of_decisions(self) -> bool:
