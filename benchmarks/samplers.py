@@ -2,8 +2,8 @@
 
 One data set and one prior, those of `pymc_sampling.py`: 200 trials, truncated normal priors, 4 chains. Every case, a
 likelihood and a way to sample it, runs in a process of its own; with the exact likelihood twice: the first call
-compiles, the second one, with another seed, shows what is kept. Effective draws are the smallest bulk ESS of the four parameters; both rates are of
-whole calls, compilation included where it happens. A case that fails is a row that says how. Rows that are in the
+compiles, the second one, with another seed, shows what is kept. Effective draws are the smallest bulk ESS of the four
+parameters; both rates are of whole calls, compilation included where it happens. A case that fails is a row that says how. Rows that are in the
 output already, with the same settings, are kept: a run that was stopped goes on. Run
 
     python benchmarks/samplers.py [--tune 400 --draws 400] [--likelihoods exact nle nre] [--samplers ...] [--again]
@@ -198,10 +198,8 @@ def table(results: dict[str, dict[str, Any]]) -> str:
             continue
         first, again = found["first"], found.get("again")
         numbers = f"{first['wall_s']:12.1f} {first['cpu_s']:7.1f} {first['ess_per_wall_s']:11.0f}"
-        lines.append(
-            f"{case:32s} {numbers} {first['ess_per_cpu_s']:10.0f}"
-            + (f" {again['ess_per_cpu_s']:18.0f}" if again else "")
-        )
+        kept = f"{again['ess_per_cpu_s']:18.0f}" if again else ""
+        lines.append(f"{case:32s} {numbers} {first['ess_per_cpu_s']:10.0f} {kept}")
     return "\n".join(lines)
 
 
