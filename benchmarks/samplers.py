@@ -3,8 +3,8 @@
 One data set and one prior, those of `pymc_sampling.py`: 200 trials, truncated normal priors, 4 chains. Every case, a
 likelihood and a way to sample it, runs in a process of its own; with the exact likelihood twice: the first call
 compiles, the second one, with another seed, shows what is kept. Effective draws are the smallest bulk ESS of the four
-parameters; both rates are of whole calls, compilation included where it happens. A case that fails is a row that says how. Rows that are in the
-output already, with the same settings, are kept: a run that was stopped goes on. Run
+parameters; both rates are of whole calls, compilation included where it happens. A case that fails is a row that says
+how. Rows that are in the output already, with the same settings, are kept: a run that was stopped goes on. Run
 
     python benchmarks/samplers.py [--tune 400 --draws 400] [--likelihoods exact nle nre] [--samplers ...] [--again]
 """
