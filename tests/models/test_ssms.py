@@ -100,6 +100,7 @@ def test_a_spread_of_non_decision_times_moves_the_earliest_time():
         (lambda: fp.from_ssms("angle", delta_t=0.0), "delta_t and max_t"),
         (lambda: fp.from_ssms("angle", bounds={"b": (0, 1)}), r"bounds name \['b'\]"),
         (lambda: fp.from_ssms("angle", bounds={"a": (-1, 1)}), "a must lie within the simulator's"),
+        (lambda: fp.from_ssms("ddm_truncnormt"), "other trials.*in each process"),
         (lambda: fp.from_ssms("inv_temp_softmax_3"), "100% of its trials have none"),
         (lambda: fp.from_ssms("lba_3_vs_constraint"), "need not depend on each other"),
     ],
@@ -167,5 +168,5 @@ def test_the_learned_ddm_is_close_to_the_exact_one():
     theta = model.prior(4000, seed=5)
     x = np.concatenate(list(model.likelihood(theta, trials=1, seed=6).values()), axis=1)
     difference = learned.log_prob(x, **theta) - exact.log_prob(x, **theta)
-    assert -0.01 < difference.mean() < 0.05, "the simulator's own density is above the exact one by what its step does"
+    assert -0.03 < difference.mean() < 0.03, "what the time step does, less what so short a training misses"
     assert np.abs(difference).mean() < 0.15

@@ -14,7 +14,7 @@ _PROBES, _FEW = 512, 64
 _LATER = 0.125  # s, by which the non-decision time is shifted to see what it does; a power of two is exact in float32
 _REDRAWS = 200  # of a trial that has no response time in range
 _MOST = 0.2  # share of such trials, above which a simulator is not one of response times
-_ATTEMPTS, _NEVER = 8, 0.5  # of trials that end late, the share that is late after so many attempts, if they never end
+_ATTEMPTS, _NEVER = 8, 0.01  # parameter sets of which so large a share is late in every one of these attempts
 _SEEDS = 2**31
 
 
@@ -138,7 +138,7 @@ def _refuse_endless(setup: Setup, late: np.ndarray) -> None:
         if not len(rows):
             return
         rows = rows[~usable(setup, raw(setup, rows, trials=1, seed=3 + attempt)[:, 0])]
-    if len(late) > 1 and len(rows) > _NEVER * len(late):
+    if len(rows) > _NEVER * _PROBES:
         worst = dict(zip(setup.parameters, rows[0].round(2).tolist(), strict=True))
         raise ModelError(
             f"trials of {setup.name!r} must end before max_t = {setup.max_t:g} s; with {len(rows)} of {_PROBES} "
