@@ -72,7 +72,7 @@ def test_a_time_that_never_comes_is_an_error():
     with pytest.warns(fp.DataWarning):
         model = fp.from_ssms("ddm", max_t=2.5)
     with pytest.raises(fp.DataError, match="no response time below max_t"):
-        model.likelihood({"v": [0.0], "a": [2.5], "z": [0.5], "t": [2.0]}, trials=3, seed=1)
+        model.likelihood({"v": [0.0], "a": [2.5], "z": [0.5], "t": [2.0]}, trials=20, seed=1)
 
 
 def test_other_codes_are_read_and_refused():

@@ -22,7 +22,6 @@ from firstpassage.models._ssms_coordinates import Coordinates, summary
 from firstpassage.models.model import Model, Schema
 from firstpassage.models.parameter import Parameter
 
-
 # The same seed gives other trials in each process, of which 11 to 71 % have no time.
 _UNSOUND = frozenset({"ddm_truncnormt"})
 
