@@ -189,3 +189,13 @@ def test_the_posterior_of_traces_is_certified_and_obeys_its_prior():
     assert draws.attrs["pareto_k"] < 0.7 and draws.attrs["efficiency"] > 0.5
     theta = learned.sample(trace, draws=20_000, seed=2)["posterior"]
     assert (theta["V_reset"] + 0.5 <= theta["V_init"]).all() and (theta["V_init"] + 0.5 <= theta["E_L"]).all()
+
+
+@pytest.mark.parametrize("name", ["gaussian", "poisson"])
+def test_those_of_the_teaching_models_pass_their_short_audits(name):
+    learned = fp.pretrained(name, "nre")
+    audit = json.loads((bundle.shelf() / f"{name}-nre-audit.json").read_text())
+    assert learned.card["audit"]["headline"] == audit["headline"] and audit["ok"]
+    assert {item["state"] for item in audit["items"].values()} == {"passed"} and len(audit["items"]) >= 9
+    assert audit["seed"] != learned.card["seed"] == 20_261_121
+    assert learned.card["cpu_seconds"] < 120
