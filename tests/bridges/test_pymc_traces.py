@@ -5,12 +5,14 @@ import warnings
 import numpy as np
 import pymc as pm
 import pytensor
+import pytensor.tensor as pt
 import pytest
 from pytensor.graph.traversal import ancestors
 from scipy import stats
 
 import firstpassage as fp
 from firstpassage.bridges import _climb, _near
+from firstpassage.bridges._below import Below
 from oracle import ordered
 
 OWN = ("tau_m", "g_L", "V_reset", "V_init", "E_L")
@@ -55,10 +57,20 @@ def _unconstrained(model, rv, point):
     return forward.eval({v: x for v, x in given.items() if v in used})
 
 
-def test_some_of_the_joint_prior_are_made_with_what_bounds_them():
-    with pm.Model() as model:
-        assert [v.name for v in fp.priors(ordered.EXACT, "high")] == ["high"]
-        assert [rv.name for rv in model.free_RVs] == ["high"]
+def test_the_line_of_what_stays_below_is_a_map_onto_the_interval_that_feels_a_near_end_only():
+    ends = [pt.constant(one) for one in (-80.0, -66.0)]
+    line = np.linspace(-30, 30, 20_001)
+    value = Below().backward(pt.constant(line), *ends)
+    there = value.eval()
+    assert there.min() >= -80 and there.max() <= -66 and (np.diff(there) >= 0).all()
+    inner = (there > -80 + 1e-5) & (there < -66 - 1e-5)
+    np.testing.assert_allclose(Below().forward(value, *ends).eval()[inner], line[inner], atol=1e-4)
+    slope = np.gradient(there, line)
+    np.testing.assert_allclose(
+        np.exp(Below().log_jac_det(pt.constant(line), *ends).eval())[1:-1], slope[1:-1], rtol=0.01, atol=1e-3
+    )
+    moved = Below().forward(pt.constant(-74.0), ends[0], pt.constant([-68.0, -66.0, -62.0])).eval()
+    assert np.ptp(moved) < 0.001
 
 
 def test_some_of_the_joint_prior_are_refused():

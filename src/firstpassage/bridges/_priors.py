@@ -10,6 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from firstpassage.bridges._below import Below
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.joint import Conditional, Joint
@@ -95,8 +96,13 @@ def _jointly(joint: Joint, names: tuple[str, ...]) -> dict[str, TensorVariable]:
             value = pt.clip(pt.exp(c.location + c.scale * pm.Normal(_score(c), 0.0, 1.0)), c.lower, c.upper)
             made[c.name] = pm.Deterministic(c.name, value)
             continue
-        upper = c.upper if c.below is None else pt.minimum(c.upper, made[c.below] - c.gap)
-        made[c.name] = pm.TruncatedNormal(c.name, c.location, c.scale, lower=c.lower, upper=upper)
+        if c.below is None:
+            made[c.name] = pm.TruncatedNormal(c.name, c.location, c.scale, lower=c.lower, upper=c.upper)
+            continue
+        upper = pt.minimum(c.upper, made[c.below] - c.gap)
+        made[c.name] = pm.TruncatedNormal(
+            c.name, c.location, c.scale, lower=c.lower, upper=upper, default_transform=Below()
+        )
     return made
 
 
