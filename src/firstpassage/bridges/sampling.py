@@ -23,7 +23,7 @@ from pytensor.graph.traversal import ancestors
 
 from firstpassage import _nuts, seeds
 from firstpassage._convergence import Convergence, at_edge, attributes, convergence
-from firstpassage.bridges import _jax_samplers
+from firstpassage.bridges import _jax_samplers, _near
 from firstpassage.bridges._variable import TrialsRV
 from firstpassage.errors import ModelError, SamplingWarning
 
@@ -65,7 +65,7 @@ def sample(
     model : pymc.Model, optional
         Without it, the model around.
     sampler : {"auto", "nutpie", "pymc", "numpyro", "blackjax"}
-        ``"auto"`` is nutpie, which is the quickest that changes nothing of the process and runs chains in threads; or
+        ``"auto"`` is nutpie, which runs chains in threads and changes nothing of the process; or
         pymc where the model has discrete free variables, which it alone can sample.
     draws, tune, chains : int
         Kept draws and warm-up steps of each chain, and the number of chains.
@@ -179,8 +179,13 @@ def _by_pymc(model: pm.Model, settings: _Settings) -> xr.DataTree:
 
 
 def _by_nutpie(model: pm.Model, settings: _Settings) -> xr.DataTree:
-    """Sample by nutpie, in threads."""
-    return _pm_sample(model, settings, nuts_sampler="nutpie", cores=settings.cores)
+    """Sample by nutpie, in threads; no noise is added to starts that are known better than that."""
+    how: dict[str, Any] = {}
+    placed = _near.placed(model)
+    if placed:
+        how["compile_kwargs"] = {"jitter_rvs": set(model.free_RVs) - placed}
+        how["nuts"] = {"adaptation": "low_rank"}  # parameters that make up for each other are what makes starts hard
+    return _pm_sample(model, settings, nuts_sampler="nutpie", cores=settings.cores, **how)
 
 
 def _pm_sample(model: pm.Model, settings: _Settings, *, nuts_sampler: str, **how: Any) -> xr.DataTree:
