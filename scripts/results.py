@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pymc_results
+
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: written by scripts/results.py, not by hand -->", "<!-- end of results -->"
 SHELF = ROOT / "src" / "firstpassage" / "estimators" / "pretrained"
@@ -40,7 +42,10 @@ def main() -> None:
 
 def block() -> str:
     """Put the tables together."""
-    return "\n\n".join(["", accuracy(), foraging(), *neuron(), *speed(), ""]).strip("\n") + "\n"
+    return (
+        "\n\n".join(["", accuracy(), foraging(), *neuron(), *speed(), *pymc_results.parts(_stored), ""]).strip("\n")
+        + "\n"
+    )
 
 
 def accuracy() -> str:
