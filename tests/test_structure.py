@@ -49,7 +49,7 @@ KNOWN_ONLY_BY = {
     "pymc": ("bridges/",),
     "pytensor": ("bridges/",),
     "matplotlib": ("plots/",),
-    "typer": ("cli.py", "pipeline/"),
+    "typer": ("cli.py", "_commands.py", "_terminal.py", "pipeline/"),
     "rich": ("cli.py", "_console.py", "pipeline/"),
 }
 
@@ -67,7 +67,7 @@ PARTS = dict.fromkeys(
         *["_convergence", "_draws", "_sums", "_values", "_weights"],
     ],
     "likelihood",
-) | {"_console": "cli"}
+) | {"_commands": "cli", "_console": "cli", "_terminal": "cli"}
 
 HEAVY = [
     *["arviz", "bayesflow", "blackjax", "hssm", "jax", "keras", "matplotlib", "numba"],

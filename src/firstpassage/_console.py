@@ -124,3 +124,21 @@ def checking() -> Iterator[Callable[[dict[str, Any]], None]]:
         yield lambda event: step(
             f"checking {event['item']} ({event['done'] + 1} of {event['total']})", event["done"], event["total"]
         )
+
+
+@contextmanager
+def running() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show the stage of a run, and within training the epoch and the time left."""
+    from rich.progress import TextColumn, TimeRemainingColumn
+
+    with bar(TextColumn("{task.percentage:.0f} %, left"), TimeRemainingColumn()) as step:
+        yield lambda event: step(event["text"], event["done"], event["total"])
+
+
+@contextmanager
+def simulating() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show how many parameter sets were simulated."""
+    from rich.progress import TimeRemainingColumn
+
+    with bar(TimeRemainingColumn()) as step:
+        yield lambda event: step(f"simulated {event['done']:,} of {event['total']:,}", event["done"], event["total"])

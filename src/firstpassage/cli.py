@@ -1,4 +1,4 @@
-"""The command line: fit, train, check, models, doctor, demo.
+"""The command line: fit, train, check, models, doctor, demo; and config, simulate, run of `_commands`.
 
 Only typer is loaded at the start; every command imports what it needs. Progress and errors go to stderr,
 results to stdout. An expected error is one line and exit code 2; a fit that did not converge, or a doctor's
@@ -7,20 +7,29 @@ finding, is 1.
 
 from __future__ import annotations
 
-import functools
-import logging
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firstpassage import _console
-from firstpassage.errors import AuditWarning, DataError, DataWarning, FirstPassageError, ModelError
+from firstpassage import _commands, _console
+from firstpassage._terminal import (
+    AnyModel,
+    Force,
+    Into,
+    Json,
+    Method,
+    ModelName,
+    OwnModel,
+    Seed,
+    expected,
+    one_model,
+    print_json,
+    range_of,
+)
+from firstpassage.errors import DataError
 
 if TYPE_CHECKING:
     from firstpassage.pipeline import FitRun
@@ -35,68 +44,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Into = Annotated[Path, typer.Option("--into", help="Folder for all output; made if missing.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace another run in that folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
-Seed = Annotated[int, typer.Option(help="From 0 to 2**63 - 1; the same seed gives the same numbers.")]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="See: firstpassage models")]
-
 
 def main() -> None:
     """Run the command line."""
     app(prog_name="firstpassage")
-
-
-def _expected(command: Callable[..., None]) -> Callable[..., None]:
-    """End expected errors with one line on stderr and exit code 2."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            with _messages():
-                command(*args, **kwargs)
-        except FirstPassageError as error:
-            _end(str(error))
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            raise typer.Exit(130) from None
-
-    return wrapped
-
-
-def _end(message: str) -> NoReturn:
-    """Say what is wrong, and end."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    raise typer.Exit(2)
-
-
-@contextmanager
-def _messages() -> Iterator[None]:
-    """Show the package's warnings on stderr, one line each."""
-    logger, handler = logging.getLogger("firstpassage"), logging.StreamHandler(sys.stderr)
-    handler.setLevel(logging.WARNING)
-    handler.addFilter(lambda record: record.levelno == logging.WARNING)
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
-    logger.addHandler(handler)
-    propagate, logger.propagate = logger.propagate, False
-    root, silent = logging.getLogger(), logging.NullHandler()
-    # BayesFlow sends the logs of all libraries to stderr when it is loaded, unless the root has a handler.
-    root.addHandler(silent)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # the pipeline logs them
-            warnings.simplefilter("always", AuditWarning)
-            warnings.showwarning = _show_warning
-            yield
-    finally:
-        logger.propagate = propagate
-        logger.removeHandler(handler)
-        root.removeHandler(silent)
-
-
-def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    """Show a warning as one line on stderr."""
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def _show_version(wanted: bool) -> None:
@@ -120,7 +71,7 @@ def _start(
 
 
 @app.command()
-@_expected
+@expected
 def fit(
     model: ModelName,
     table: Annotated[
@@ -178,7 +129,7 @@ def fit(
 
 
 @app.command()
-@_expected
+@expected
 def demo(into: Into = Path("runs/demo"), force: Force = False, as_json: Json = False) -> None:
     """Fit Cavanagh et al. (2011) by the shipped estimators and by the exact likelihood, side by side."""
     from firstpassage import pipeline
@@ -189,12 +140,13 @@ def demo(into: Into = Path("runs/demo"), force: Force = False, as_json: Json = F
 
 
 @app.command()
-@_expected
+@expected
 def train(
-    model: ModelName,
     budget: Annotated[int, typer.Option(help="Simulations: data sets for npe, single trials for nle and nre.")],
     into: Into,
-    method: Annotated[str, typer.Option(help="npe, nle or nre.")] = "nre",
+    model: AnyModel = None,
+    own: OwnModel = None,
+    method: Method = "nre",
     trials: Annotated[
         str | None,
         typer.Option(metavar="LOW,HIGH", help="Numbers of trials that npe is trained for.  [default: 20,1000, or 1]"),
@@ -202,6 +154,7 @@ def train(
     unit: Annotated[
         str | None, typer.Option(help="Of foraging, for nle and nre: patch, or window (nle).  [default: patch]")
     ] = None,
+    simulations: Annotated[Path | None, typer.Option(help="A file of simulations to train from.")] = None,
     seed: Seed = 1,
     force: Force = False,
     as_json: Json = False,
@@ -210,20 +163,19 @@ def train(
     from firstpassage import pipeline
 
     settings = pipeline.TrainSettings(
-        model=model, method=method, budget=budget, seed=seed, trials=_range(trials), unit=unit
-    )
+        model=one_model(model, own), method=method, budget=budget, seed=seed, trials=range_of(trials), unit=unit,
+        simulations=None if simulations is None else str(simulations),
+    )  # fmt: skip
     try:
         with _console.training(settings.budget) as progress:
             run = pipeline.train(settings, into=into, force=force, progress=progress)
     except KeyboardInterrupt:
-        sizes = "" if settings.trials is None else f" --trials {settings.trials[0]},{settings.trials[1]}"
-        sizes += "" if settings.unit is None else f" --unit {settings.unit}"
-        again = f"firstpassage train {model} --method {method} --budget {budget} --seed {seed}{sizes} --into {into}"
+        again = f"firstpassage train {settings.options} --into {into}"
         print(f"stopped; go on after the last full epoch with: {again}", file=sys.stderr)
         raise typer.Exit(130) from None
     last = run.history.iloc[-1]
     if as_json:
-        _print_json(
+        print_json(
             path=str(run.path), verdict=run.verdict, epochs=int(last["epoch"]), simulations=run.simulations,
             validation_loss=float(last["validation_loss"]), seconds=run.seconds,
         )  # fmt: skip
@@ -233,7 +185,7 @@ def train(
 
 
 @app.command()
-@_expected
+@expected
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A trained folder, or a bundle.")],
     fast: Annotated[
@@ -255,7 +207,7 @@ def check(
     with _console.checking() as progress:
         found, folder = pipeline.check(path, fast=fast, into=into, progress=progress, **chosen)
     if as_json:
-        _print_json(path=str(folder), **found.summary())
+        print_json(path=str(folder), **found.summary())
     else:
         for item in found.items:
             print(f"{item.state:10} {item.name}: {item.words}")
@@ -266,8 +218,12 @@ def check(
         raise typer.Exit(1)
 
 
+for _command in (_commands.config, _commands.simulate, _commands.run):
+    app.command()(expected(_command))
+
+
 @app.command()
-@_expected
+@expected
 def models(as_json: Json = False) -> None:
     """List the models, their parameters and the shipped estimators."""
     from firstpassage.estimators.bundle import list_shipped
@@ -288,7 +244,7 @@ def models(as_json: Json = False) -> None:
                 },
             } for m in found
         }  # fmt: skip
-        _print_json(models=described)
+        print_json(models=described)
         return
     for m in found:
         methods = [*(["exact"] if m.exact is not None else []), *shipped.get(m.name, [])]
@@ -300,14 +256,14 @@ def models(as_json: Json = False) -> None:
 
 
 @app.command()
-@_expected
+@expected
 def doctor(as_json: Json = False) -> None:
     """Check Python, versions, backend, a known log density, the shipped estimators and the disk."""
     from firstpassage import pipeline
 
     checks = pipeline.doctor()
     if as_json:
-        _print_json(
+        print_json(
             ok=all(c.ok for c in checks),
             checks=[{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks],
         )
@@ -316,19 +272,6 @@ def doctor(as_json: Json = False) -> None:
             print(f"{'ok' if c.ok else 'problem':8} {c.name}: {c.found}" + ("" if c.ok else f". {c.remedy}"))
     if not all(c.ok for c in checks):
         raise typer.Exit(1)
-
-
-def _range(text: str | None) -> tuple[int, int] | None:
-    """Read LOW,HIGH, or one number for both."""
-    if text is None:
-        return None
-    try:
-        ends = [int(end) for end in text.split(",")]
-    except ValueError:
-        ends = []
-    if len(ends) not in (1, 2):
-        raise ModelError(f"--trials must be one number or two with a comma between, such as 20,1000; got {text!r}.")
-    return ends[0], ends[-1]
 
 
 def _names(text: str, **single: str | None) -> dict[str, str]:
@@ -345,7 +288,7 @@ def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -
     from firstpassage import pipeline
 
     if as_json:
-        _print_json(path=str(run.path), figures=[str(p) for p in drawn or []], **pipeline.metrics(run))
+        print_json(path=str(run.path), figures=[str(p) for p in drawn or []], **pipeline.metrics(run))
     else:
         if len(pipeline.by_group(run)) <= _MANY:
             _console.console().print(_console.comparison(run))
@@ -361,11 +304,6 @@ def _show_fits(run: FitRun, *, as_json: bool, drawn: list[Path] | None = None) -
         print(run.path)
     if not run.ok:
         raise typer.Exit(1)
-
-
-def _print_json(**content: Any) -> None:
-    """Print one JSON object."""
-    print(_console.as_line(**content))
 
 
 if __name__ == "__main__":

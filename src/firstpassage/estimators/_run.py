@@ -151,8 +151,8 @@ def _finish(folder: Path, learned: Any, history: list[dict[str, Any]]) -> None:
 
     from firstpassage.estimators import _atomic, _training, bundle
 
-    bundle.save(learned, folder / "bundle")
     _atomic.write_bytes(folder / "history.csv", pd.DataFrame(history).to_csv(index=False).encode())
+    bundle.save(learned, folder / "bundle")  # last, as a folder with a bundle is finished
     _training.Checkpoint(folder=folder, fingerprint="").clear()
 
 

@@ -3,12 +3,17 @@
 from firstpassage.pipeline._audit import Audit, Item
 from firstpassage.pipeline._catalogue import default_method
 from firstpassage.pipeline._check import audit, check
+from firstpassage.pipeline._config import RunConfig
 from firstpassage.pipeline._demo import demo
 from firstpassage.pipeline._doctor import Check, doctor
 from firstpassage.pipeline._fit import Fit, FitRun, FitSettings, fit_table
 from firstpassage.pipeline._folder import RunFolder, run_folder
+from firstpassage.pipeline._own_model import make as model
 from firstpassage.pipeline._predictions import verdicts as predicted_verdicts
+from firstpassage.pipeline._prepare import Prepared, prepare
 from firstpassage.pipeline._report import agreement_verdicts, by_group, metrics
+from firstpassage.pipeline._run import Run, run
+from firstpassage.pipeline._simulations import simulate, simulations
 from firstpassage.pipeline._tables import Group
 from firstpassage.pipeline._train import TrainRun, TrainSettings, train
 
@@ -20,6 +25,9 @@ __all__ = [
     "FitSettings",
     "Group",
     "Item",
+    "Prepared",
+    "Run",
+    "RunConfig",
     "RunFolder",
     "TrainRun",
     "TrainSettings",
@@ -32,7 +40,12 @@ __all__ = [
     "doctor",
     "fit_table",
     "metrics",
+    "model",
     "predicted_verdicts",
+    "prepare",
+    "run",
     "run_folder",
+    "simulate",
+    "simulations",
     "train",
 ]

@@ -294,7 +294,7 @@ def _fit_all(
         if progress:
             progress({"group": group.name, "method": method, "done": done, "total": len(pairs)})
         try:
-            fit = _fit(group, method, estimators[method], settings, prior=prior)
+            fit = fit_group(group, method, estimators[method], settings, prior=prior)
         except FirstPassageError as error:
             failures.append(f"{group.name}, {method}: {error}")
             _LOG.error("%s", failures[-1])
@@ -307,13 +307,13 @@ def _fit_all(
     return fits, failures
 
 
-def _fit(
+def fit_group(
     group: Group,
     method: str,
     estimator: Likelihood | Posterior,
     settings: FitSettings,
     *,
-    prior: Mapping[str, Any] | None,
+    prior: Mapping[str, Any] | None = None,
 ) -> Fit:
     """Sample one posterior and judge it."""
     seed, start = seeds.derive(settings.seed, f"fit {group.name} {method}"), time.perf_counter()
@@ -355,10 +355,10 @@ def _summaries(fits: Sequence[Fit]) -> pd.DataFrame:
     """Stack the summaries of all fits."""
     import pandas as pd
 
-    return pd.concat([_labelled(_summary(fit), fit) for fit in fits], ignore_index=True)
+    return pd.concat([_labelled(summarised(fit), fit) for fit in fits], ignore_index=True)
 
 
-def _summary(fit: Fit) -> pd.DataFrame:
+def summarised(fit: Fit) -> pd.DataFrame:
     """Summarise one fit; corrected draws repeat each other and are worth no more than the correction left."""
     table = summary(fit.draws)
     if isinstance(fit.convergence, Independent):

@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from firstpassage.diagnostics._json import as_json
-from firstpassage.errors import ArtefactError
+from firstpassage.errors import ArtefactError, FirstPassageError
 from firstpassage.estimators._atomic import write_bytes
 
 _PACKAGE = logging.getLogger("firstpassage")
@@ -31,6 +31,7 @@ _CONFIG, _LOCK = "config.json", ".lock"
 _WRITTEN = (
     *(_CONFIG, "environment.txt", "run.log", "summary.csv", "metrics.json", "report.html"),
     *("history.csv", "checkpoint.npz", "draws", "figures", "bundle"),
+    *("run.yml", "stages", "draws.nc", "observed.npz"),
 )  # all that a run may leave
 
 
@@ -82,7 +83,7 @@ class RunFolder:
 
 @contextmanager
 def run_folder(
-    path: str | Path, *, command: str, settings: Mapping[str, Any], force: bool = False
+    path: str | Path, *, command: str, settings: Mapping[str, Any], force: bool = False, anew: bool = False
 ) -> Iterator[RunFolder]:
     """Open a folder for one run: locked, with config.json, environment.txt and a log of the package.
 
@@ -96,6 +97,8 @@ def run_folder(
         All that determines the run.
     force : bool
         Replace another run.
+    anew : bool
+        Begin the same run from the start.
 
     Yields
     ------
@@ -112,13 +115,34 @@ def run_folder(
     fresh = not folder.exists()
     _make(folder)
     with _locked(folder, fresh=fresh):
-        if _check(folder, content, force=force):
+        if _check(folder, content, force=force) or anew:
             _clear(folder)
         run = RunFolder(folder)
         run.write_json(_CONFIG, {"firstpassage": version(), **content})
         run.write_text("environment.txt", environment())
         with _logged(folder / "run.log"):
             yield run
+
+
+def same_run(path: str | Path, *, command: str, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a folder holds this run, whole or not.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+    command : str
+        What runs.
+    settings : mapping
+        All that determines the run.
+
+    Returns
+    -------
+    bool
+        False also if there is nothing.
+    """
+    found = _config(Path(path) / _CONFIG) or {}
+    return (found.get("command"), found.get("settings")) == (command, json.loads(as_json(settings)))
 
 
 def version() -> str:
@@ -245,7 +269,8 @@ def _logged(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        _LOG.error("ended early: %s", str(error) or type(error).__name__)
+        known = isinstance(error, (FirstPassageError, KeyboardInterrupt))
+        _LOG.error("ended early: %s", str(error) or type(error).__name__, exc_info=None if known else error)
         raise
     finally:
         _PACKAGE.setLevel(level)

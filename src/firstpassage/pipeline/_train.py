@@ -14,7 +14,8 @@ from firstpassage.errors import ModelError
 from firstpassage.estimators.nle import NLE
 from firstpassage.estimators.npe import NPE
 from firstpassage.estimators.nre import NRE
-from firstpassage.models import plain, registry
+from firstpassage.models import plain
+from firstpassage.pipeline import _files, _own_model, _simulations
 from firstpassage.pipeline._folder import run_folder
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class TrainSettings:
     Parameters
     ----------
     model : str
-        Such as ``"ddm"``.
+        Such as ``"ddm"``, or ``"my_model.py:model"`` for one of your own.
     method : {"npe", "nle", "nre"}
         Which estimator: of the posterior, the likelihood, or the ratio of likelihood to evidence.
     budget : int
@@ -49,6 +50,8 @@ class TrainSettings:
         window of sites or a voltage trace.
     unit : str, optional
         For nle and nre of foraging: what a trial is, "patch" if None; nle can learn statistics of a "window", too.
+    simulations : str, optional
+        A file of simulations to train from, such as `simulate` writes.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class TrainSettings:
     seed: int = 1
     trials: tuple[int, int] | None = None
     unit: str | None = None
+    simulations: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before anything is written."""
@@ -92,7 +96,29 @@ class TrainSettings:
     @property
     def counted(self) -> str:
         """What one simulation of the budget is, in the plural."""
-        return _LARGE.get(plain.schema(registry.make(self.model)).trial, _COUNTED[self.method])
+        return _LARGE.get(plain.schema(_own_model.make(self.model)).trial, _COUNTED[self.method])
+
+    @property
+    def options(self) -> str:
+        """The settings as the command line takes them."""
+        given = {"unit": self.unit, "simulations": self.simulations}
+        given["trials"] = None if self.trials is None else f"{self.trials[0]},{self.trials[1]}"
+        more = "".join(f" --{name} {value}" for name, value in given.items() if value is not None)
+        return f"{self.model} --method {self.method} --budget {self.budget} --seed {self.seed}{more}"
+
+    def identity(self) -> dict[str, Any]:
+        """List what makes it this training: settings, and checksums of the files among them.
+
+        Returns
+        -------
+        dict
+            As JSON can hold it.
+        """
+        found = {name: value for name, value in asdict(self).items() if name != "simulations" or value is not None}
+        checksums = _own_model.digest(self.model)
+        if self.simulations is not None:
+            checksums["simulations"] = _files.digest(self.simulations)
+        return found | ({"sha256": checksums} if checksums else {})
 
     def estimator(self) -> NPE | NLE | NRE:
         """Make the untrained estimator.
@@ -102,7 +128,7 @@ class TrainSettings:
         NPE, NLE or NRE
             With its usual settings.
         """
-        model, make = registry.make(self.model), _ESTIMATORS[self.method]
+        model, make = _own_model.make(self.model), _ESTIMATORS[self.method]
         given = {"trials": self.trials, "unit": self.unit}
         return make(model, **{name: value for name, value in given.items() if value is not None})
 
@@ -175,15 +201,20 @@ def train(
     ------
     ModelError
         If a setting cannot be used.
+    DataError
+        If the simulations cannot be used.
     ArtefactError
         If the folder cannot be used.
     """
     import pandas as pd
 
-    start = time.perf_counter()
-    with run_folder(into, command="train", settings=asdict(settings), force=force) as folder:
-        learned = settings.estimator().fit(
-            budget=settings.budget, seed=settings.seed, into=folder.path, progress=progress
+    start, estimator = time.perf_counter(), settings.estimator()
+    table: dict[str, Any] = {}
+    if settings.simulations is not None:
+        table["simulations"] = _simulations.simulations(settings.simulations, model=estimator.model)
+    with run_folder(into, command="train", settings=settings.identity(), force=force) as folder:
+        learned = estimator.fit(
+            budget=settings.budget, seed=settings.seed, into=folder.path, progress=progress, **table
         )
         history = pd.read_csv(folder.path / "history.csv")
         seconds = time.perf_counter() - start
@@ -202,15 +233,21 @@ def _summary(run: TrainRun) -> dict[str, Any]:
 
 def _figure(run: TrainRun) -> Path:
     """Draw the loss."""
+    settings = run.settings
+    size = f"{run.simulations} simulated {settings.counted}"
+    return loss_figure(
+        run.path, run.history, method=settings.method, model=settings.model, size=size, seed=settings.seed
+    )
+
+
+def loss_figure(path: Path, history: pd.DataFrame, *, method: str, model: str, size: str, seed: int) -> Path:
+    """Draw the loss into the folder of a run; `size` says of how many simulations."""
     from firstpassage import plots
 
-    settings, panel = run.settings, plots.canvas(rows=1, columns=1, width=4.2, height=3.0)[0, 0]
-    plots.loss(run.history, method=settings.method, ax=panel)
-    folder = run.path / "figures"
+    panel = plots.canvas(rows=1, columns=1, width=4.2, height=3.0)[0, 0]
+    plots.loss(history, method=method, ax=panel)
+    folder = path / "figures"
     folder.mkdir(exist_ok=True)
-    caption = (
-        f"Loss of {settings.method} on {settings.model}; n = {run.simulations} simulated {settings.counted}; "
-        f"seed {settings.seed}; the first tenth may lie above the axis."
-    )
-    numbers = {name: run.history[name].to_numpy() for name in ("epoch", "loss", "validation_loss")}
+    caption = f"Loss of {method} on {model}; n = {size}; seed {seed}; the first tenth may lie above the axis."
+    numbers = {name: history[name].to_numpy() for name in ("epoch", "loss", "validation_loss")}
     return plots.save(panel.figure, folder / "loss.png", numbers=numbers, caption=caption)
