@@ -181,16 +181,15 @@ def _coordinates(x: Any, theta: Mapping[str, Any]) -> Any:
     """Give coordinates in which counts of any rate spread nearly alike: those of Anscombe (1948).
 
     Square roots of counts have nearly one spread, and nearly one shape where the rate is large. Returned are the
-    distance of the root from that of the rate, a smooth function of its size, the inverse root of the rate, by which
-    shapes differ, its product with the distance, and the logarithm of the rate. What they mean for a probability is
-    learned.
+    distance of the root from that of the rate, a smooth function of its size, the inverse root and the logarithm of the
+    rate, by which shapes differ, and their products with the distance. What they mean for a probability is learned.
     """
     import jax.numpy as jnp
 
     expected = jnp.sqrt(theta["rate"] + _ANSCOMBE)
     distance = jnp.sqrt(x[..., 0] + _ANSCOMBE) - expected
-    size = jnp.sqrt(1 + 4 * distance**2)
-    features = (distance, size, 1 / expected, distance / expected, jnp.log(theta["rate"]))
+    size, logarithm = jnp.sqrt(1 + 4 * distance**2), jnp.log(theta["rate"])
+    features = (distance, size, 1 / expected, logarithm, distance / expected, distance * logarithm)
     return jnp.stack(jnp.broadcast_arrays(*features), axis=-1)
 
 
