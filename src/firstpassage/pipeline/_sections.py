@@ -182,7 +182,7 @@ class Sampler(BaseModel):
     draws: int = Field(
         default=1000, ge=4, le=1_000_000, description="Kept draws of each chain; npe gives draws x chains."
     )
-    tune: int = Field(default=1000, ge=1, le=1_000_000, description="Warm-up steps of each chain; none for npe.")
+    tune: int = Field(default=1000, ge=20, le=1_000_000, description="Warm-up steps of each chain; none for npe.")
     chains: int = Field(default=4, ge=1, le=1000, description="Number of chains.")
 
 
