@@ -126,6 +126,7 @@ def test_settings_that_do_not_go_together_are_refused_before_training(own):
         ({"model": {"name": name, "bounds": {"mu": [0, 1]}}}, "is a Model, which has its bounds and settings"),
         ({"model": {"bounds": {"w": [0, 1]}}}, "w"),
         ({"observed": {"truth": {"v": 1}}}, "observed.truth cannot be used"),
+        ({"model": {"name": "foraging"}, "simulations": "any.npz"}, "fresh simulations only"),
     ):
         with pytest.raises(fp.ModelError, match=words):
             prepare(RunConfig(**wrong))
@@ -139,6 +140,10 @@ def test_a_model_of_ones_own_is_taken_from_its_file(own):
     before = prepare(RunConfig(model={"name": f"{own}:model"})).name
     own.write_text(OWN.replace("1.0, (len", "2.0, (len"))
     assert prepare(RunConfig(model={"name": f"{own}:model"})).name != before, "another simulator is another run"
+    moved = own.parent / "elsewhere" / own.name
+    moved.parent.mkdir()
+    moved.write_text(OWN)
+    assert prepare(RunConfig(model={"name": f"{moved}:model"})).name == before, "the same file, wherever it lies"
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,13 @@ from firstpassage.models import plain
 from firstpassage.pipeline import RunConfig, _prepare, _run_figures, run, simulate
 
 MODEL = """
+import warnings
 import firstpassage as fp
 
 def draw(theta, *, trials, rng):
+    if trials == 40:
+        print("hello from the simulator")
+        warnings.warn("take care", fp.DataWarning)
     return {"x": rng.normal(theta["mu"][:, None], 1.0, (len(theta["mu"]), trials))}
 
 model = fp.Model(name="shift", parameters=[fp.Parameter("mu", bounds=(-3, 3))], likelihood=draw)
@@ -115,7 +119,8 @@ def test_a_run_leaves_everything_and_is_not_repeated(settings, tmp_path):
     assert mu["mean"] == pytest.approx(observed["x"].mean(), abs=5 * 0.16 / 10)
     assert found["ppc"]["ok"] and found["recovery"]["ok"] and found["sbc"]["ok"], "the posterior is the right one"
     assert found["recovery"]["design"]["datasets"] == 20 and found["sbc"]["design"]["datasets"] == 30
-    assert "epoch" not in (log := (made.path / "run.log").read_text()) or "validation" in log
+    log = (made.path / "run.log").read_text()
+    assert "INFO hello from the simulator" in log and "WARNING take care" in log, "all of the console"
     assert found["sbc"]["verdict"] in log and made.name in log
     before = {name: (made.path / name).stat().st_mtime_ns for name in FILES}
     again = run(RunConfig(file=made.path / "run.yml"), into=made.path, progress=events.append)
@@ -183,6 +188,7 @@ def test_given_data_are_used_and_sizes_of_zero_leave_checks_out(settings, tmp_pa
 def test_the_command_prints_verdicts_and_last_the_folder(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.yml").write_text(RunConfig(**settings).text())
+    monkeypatch.setenv("FIRSTPASSAGE_OBSERVED__TRIALS", "41")
     first, second = (CliRunner().invoke(app, ["run", "run.yml", "--seed", "5"]) for _ in range(2))
     lines = first.stdout.rstrip().splitlines()
     assert lines[-1].startswith("runs/nre_shift_2048_lr0.002_b1024_s5-")

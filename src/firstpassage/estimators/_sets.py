@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.errors import DataError
 from firstpassage.estimators import _deepset, _latent, _moments, _simulations, _steps
 from firstpassage.estimators._latent import Space
 from firstpassage.estimators._moments import Encode
@@ -161,13 +160,7 @@ def source(
     if simulations is None:
         return FreshSets(model=model, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
     found = _simulations.check(model, simulations)
-    low, high = trials
-    if found.x.shape[1] < high:
-        size = f"{high}" if low == high else f"{low} to {high}"
-        raise DataError(
-            f"simulations must have {high} trials or more for a posterior of {size} trials; got {found.x.shape[1]}. "
-            f"Pass trials={found.x.shape[1]} to NPE, or simulate longer data sets."
-        )
+    _simulations.check_trials(found, trials)
     points = _latent.points(model, found.theta, seed=seed)
     return TableSets(points=points, x=found.x, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
 

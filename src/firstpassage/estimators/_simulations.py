@@ -65,6 +65,17 @@ def check(model: Model, given: Any) -> Simulations:
     return Simulations(theta=theta, x=np.concatenate(list(parts.values()), axis=2))
 
 
+def check_trials(found: Simulations, trials: tuple[int, int]) -> None:
+    """Refuse data sets that are shorter than the largest number of trials that a posterior is for."""
+    (low, high), there = trials, found.x.shape[1]
+    if there < high:
+        size = f"{high}" if low == high else f"{low} to {high}"
+        raise DataError(
+            f"simulations must have {high} trials or more for a posterior of {size} trials; got {there}. Pass "
+            f"trials={there} to NPE, or simulate longer data sets."
+        )
+
+
 def variables(model: Model) -> dict[str, tuple[int, ...]]:
     """Find the names of the observed variables and the shape of each in one trial, by one simulation."""
     probe = model.likelihood(model.prior(1, seed=0), trials=1, seed=0)

@@ -61,7 +61,11 @@ class Prepared:
     @property
     def settings(self) -> dict[str, Any]:
         """All that determines the numbers of the run, as JSON holds it."""
-        return {**self.config.model_dump(mode="json", exclude={"output"}), "sha256": dict(self.checksums)}
+        found = self.config.model_dump(mode="json", exclude={"output"})
+        found["model"]["name"] = Path(found["model"]["name"]).name  # checksums say which files, wherever these lie
+        for section, key in ((found, "simulations"), (found["observed"], "data")):
+            section[key] = None if section[key] is None else Path(section[key]).name
+        return {**found, "sha256": dict(self.checksums)}
 
     @property
     def name(self) -> str:
@@ -112,7 +116,7 @@ def prepare(config: RunConfig) -> Prepared:
     if config.method != "npe":
         _check_prior(config, model)
     filled = _filled(config, model, estimator)
-    table = None if config.simulations is None else _table(config.simulations, model)
+    table = None if config.simulations is None else _table(config.simulations, model, estimator)
     observed = None if config.observed.data is None else _given(config, model)
     _check_observed(filled, model, estimator, observed)
     named = {"simulations": config.simulations, "observed": config.observed.data}
@@ -181,11 +185,18 @@ def _usual(model: Model, estimator: NPE | NLE | NRE) -> int:
     return usual
 
 
-def _table(path: str, model: Model) -> Mapping[str, Any]:
+def _table(path: str, model: Model, estimator: NPE | NLE | NRE) -> Mapping[str, Any]:
     """Read simulations, and check them before anything is written."""
+    if model.decisions is not None and vars(estimator).get("unit") == model.decisions.schema.trial:
+        raise ModelError(
+            f"decisions of {model.name} are learned from fresh simulations only; got {path}. Leave simulations out, or "
+            "set network.unit to window."
+        )
     found = _simulations.simulations(path, model=model)
     try:
-        tables.check(model, found)
+        checked = tables.check(model, found)
+        if isinstance(estimator, NPE) and isinstance(estimator.trials, tuple):
+            tables.check_trials(checked, estimator.trials)
     except (DataError, ModelError) as error:
         raise type(error)(f"in {path}: {error}") from None
     return found

@@ -7,13 +7,15 @@ finished.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -124,7 +126,7 @@ def run(
     identity: dict[str, Any] = {"command": "run", "settings": prepared.settings}
     if not force and same_run(path, **identity) and (path / _METRICS).exists():
         return Run(path=path, name=prepared.name, metrics=_read(path / _METRICS), repeated=False)
-    with run_folder(path, force=force, anew=force, **identity) as folder, _logged_warnings():
+    with run_folder(path, force=force, anew=force, **identity) as folder, _console_logged():
         _swept(path)
         folder.write_text("run.yml", prepared.config.text())
         metrics = _Job(prepared=prepared, folder=folder, progress=progress).metrics()
@@ -328,10 +330,29 @@ def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+class _Copied(io.TextIOBase):
+    """Write to the console, and whole lines to the log."""
+
+    def __init__(self, console: Any) -> None:
+        self.console, self.begun = console, ""
+
+    def write(self, text: str) -> int:
+        """Write some text."""
+        self.console.write(text)
+        *lines, self.begun = (self.begun + text).split("\n")
+        for line in lines:
+            _LOG.info("%s", line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the console."""
+        self.console.flush()
+
+
 @contextmanager
-def _logged_warnings() -> Iterator[None]:
-    """Send warnings to the log of the run."""
-    with warnings.catch_warnings():
+def _console_logged() -> Iterator[None]:
+    """Send warnings, and what a simulator prints, to the log of the run."""
+    with warnings.catch_warnings(), redirect_stdout(_Copied(sys.stdout)):
         for kind in (AuditWarning, DataWarning, SamplingWarning):
             warnings.simplefilter("always", kind)
         warnings.showwarning = lambda message, *_, **__: _LOG.warning("%s", message)
