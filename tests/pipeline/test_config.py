@@ -93,17 +93,17 @@ def test_variables_that_mean_nothing_and_files_that_are_missing_are_refused(tmp_
         RunConfig()
 
 
-@pytest.mark.parametrize("name", ["ddm", "foraging", "lif", "poisson"])
-def test_the_printed_configuration_is_accepted_unchanged(name, tmp_path):
-    done = call("config", name, "--method", "nre")
+@pytest.mark.parametrize("name, method", [("ddm", "npe"), ("foraging", "nle"), ("lif", "nre"), ("poisson", "nre")])
+def test_the_printed_configuration_is_accepted_unchanged(name, method, tmp_path):
+    done = call("config", name, "--method", method)
     assert done.exit_code == 0
     read = RunConfig(file=write(tmp_path, done.stdout))
-    usual, again = prepare(RunConfig(model={"name": name})), prepare(read)
+    usual, again = prepare(RunConfig(model={"name": name}, method=method)), prepare(read)
     assert read == again.config == usual.config, "nothing is left open"
     assert again.name == usual.name
     assert repr(again.model) == repr(usual.model)
     keys = [line.split(":")[0].strip() for line in done.stdout.splitlines() if line.startswith("  ") and ":" in line]
-    assert {"learning_rate", "decay", "candidates", "draws", "sbc", "bounds"} <= set(keys)
+    assert {"learning_rate", "decay", "widths", "draws", "sbc", "bounds"} <= set(keys)
     assert "Number from 0 below 1." in done.stdout and "Integer from 4 to 1000000." in done.stdout
 
 

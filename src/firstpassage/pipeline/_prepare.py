@@ -26,6 +26,7 @@ from firstpassage.pipeline._sections import ModelSection
 from firstpassage.pipeline._tables import Group
 
 _ESTIMATORS: dict[str, Any] = {"npe": NPE, "nle": NLE, "nre": NRE}
+_LEFT_OPEN = ("batch", "epoch_pairs", "validation")  # chosen by the method, if null
 _USUAL = 200  # trials of a test observation
 _HASH = 8  # digits
 _THOUSANDS = ((10**9, "G"), (10**6, "M"), (10**3, "K"))
@@ -138,6 +139,8 @@ def short(number: int) -> str:
 def _estimator(config: RunConfig, model: Model) -> Any:
     """Make the untrained estimator."""
     given = {name: value for name, value in [*config.network, *config.optimiser] if name != "method"}
+    usual = {name for name in _LEFT_OPEN if given[name] is None}
+    given = {name: value for name, value in given.items() if name not in usual}
     return _ESTIMATORS[config.method](model, **given)
 
 
