@@ -206,3 +206,14 @@ def test_files_of_simulations_that_cannot_be_written_are_refused_and_kept(tmp_pa
         assert done.exit_code == 2 and words in done.stderr
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["table.npz"]
+
+
+def test_a_training_from_a_table_is_that_of_its_content(tmp_path):
+    path = simulate(fp.gaussian(), n=25, seed=1, into=tmp_path / "table.npz")
+    known = {"model": "gaussian", "budget": 1000}
+    settings = TrainSettings(**known, simulations=str(path))
+    assert settings.options == f"gaussian --method nre --budget 1000 --seed 1 --simulations {path}"
+    before = settings.identity()
+    simulate(fp.gaussian(), n=5, seed=1, into=path, append=True)
+    assert settings.identity()["sha256"] != before["sha256"]
+    assert not {"simulations", "sha256"} & set(TrainSettings(**known).identity())
