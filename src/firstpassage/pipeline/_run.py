@@ -175,6 +175,7 @@ class _Job:
         import pandas as pd
 
         config, learned = self.prepared.config, self.learned
+        (self.folder.path / "checkpoint.npz").unlink(missing_ok=True)  # of a process killed between bundle and this
         history = pd.read_csv(self.folder.path / "history.csv")
         last, card = history.iloc[-1], learned.card or {}
         used = int(card.get("pairs", last["pairs"]))
