@@ -111,7 +111,7 @@ RECIPES = {
             average=0.9995,
             patience=None,
         ),
-        budget=1_310_720,  # traces of 200 ms, each used in five passes
+        budget=2_228_224,  # traces of 200 ms, each used in five passes
     ),
     "lif-nre": Recipe(
         make=lambda: fp.NRE(
@@ -143,7 +143,7 @@ RECIPES = {
             average=0.9995,
             patience=None,
         ),
-        budget=5_242_880,  # cookies, each of them fresh, with 16 candidates
+        budget=10_485_760,  # cookies, each of them fresh, with 16 candidates
     ),
     "foraging-nle-window": Recipe(
         make=lambda: fp.NLE(

@@ -191,13 +191,11 @@ def test_the_posterior_of_traces_is_certified_and_obeys_its_prior():
     assert (theta["V_reset"] + 0.5 <= theta["V_init"]).all() and (theta["V_init"] + 0.5 <= theta["E_L"]).all()
 
 
-@pytest.mark.filterwarnings("ignore:poisson nre")
-@pytest.mark.parametrize(("name", "failed"), [("gaussian", []), ("poisson", ["exact n=200"])])
-def test_those_of_the_teaching_models_carry_their_short_audits(name, failed):
-    """The ratio of cookies is off by .12 sd at 200 of them, on four data sets, where .10 was asked."""
+@pytest.mark.parametrize("name", ["gaussian", "poisson"])
+def test_those_of_the_teaching_models_carry_their_short_audits(name):
     learned = fp.pretrained(name, "nre")
     audit = json.loads((bundle.shelf() / f"{name}-nre-audit.json").read_text())
     assert learned.card["audit"]["headline"] == audit["headline"]
-    assert [key for key, item in audit["items"].items() if item["state"] != "passed"] == failed
-    assert audit["items"]["exact n=200"]["numbers"]["learned"]["shift_mean"] < 0.15
+    assert [key for key, item in audit["items"].items() if item["state"] != "passed"] == []
+    assert audit["items"]["exact n=200"]["numbers"]["learned"]["shift_mean"] < 0.1
     assert audit["seed"] != learned.card["seed"] == 20_261_121

@@ -9,7 +9,6 @@ from scipy import stats
 import firstpassage as fp
 from firstpassage.estimators import bundle
 
-pytestmark = pytest.mark.filterwarnings("ignore:poisson nre")  # its card fails one item
 RATES = np.array([9.3, 6.0, 9.6, 8.9, 8.1])
 
 

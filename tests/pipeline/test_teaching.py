@@ -27,7 +27,6 @@ def test_spoiled_data_differ_in_about_15_percent_of_the_trials(spoil, name):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:poisson nre")
 def test_a_file_of_counts_is_fitted_by_the_exact_and_the_learned_likelihood(tmp_path):
     from firstpassage.pipeline import FitSettings, fit_table
 
