@@ -167,21 +167,18 @@ def test_the_ratio_of_traces_is_close_to_the_exact_posterior_though_not_as_close
     assert all(0.95 <= ratio <= 1.15 for ratio in numbers["sd_ratio_medians"].values())
 
 
-@pytest.mark.filterwarnings("ignore:lif")
 def test_the_posterior_of_traces_is_small_audited_and_nearly_exact():
-    """All items passed but C2ST, which lies at the limit that was asked (.57) on the card's own traces."""
     learned, audit = fp.pretrained("lif", "npe"), json.loads((bundle.shelf() / "lif-npe-audit.json").read_text())
     assert sum(p.stat().st_size for p in (bundle.shelf() / "lif-npe").iterdir()) < 1_500_000
     assert learned.card["audit"]["headline"] == audit["headline"] and not audit["fast"]
     assert audit["seed"] != learned.card["seed"] == 20_261_121
-    assert [name for name, item in audit["items"].items() if item["state"] != "passed"] == ["exact n=1"]
+    assert [name for name, item in audit["items"].items() if item["state"] != "passed"] == []
     numbers = audit["items"]["exact n=1"]["numbers"]
-    assert numbers["learned"]["shift_mean"] <= 0.15 and numbers["learned"]["c2st_mean"] <= 0.58
+    assert numbers["learned"]["shift_mean"] <= 0.15 and numbers["learned"]["c2st_mean"] <= 0.57
     assert all(0.95 <= ratio <= 1.15 for ratio in numbers["sd_ratio_medians"].values())
     assert learned.card["cpu_seconds"] <= 900
 
 
-@pytest.mark.filterwarnings("ignore:lif")
 def test_the_posterior_of_traces_is_certified_and_obeys_its_prior():
     learned, cell = fp.pretrained("lif", "npe"), fp.example("lif")
     trace = cell[cell["trace"] == 1]
