@@ -10,15 +10,11 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.logprob.abstract import _logprob
-from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.rewriting.basic import node_rewriter
-from pytensor.link.jax.ops import JAXOp
+from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import generate_fallback_impl, numba_funcify
-from pytensor.tensor.math import Sum
-from pytensor.tensor.rewriting.basic import register_canonicalize
 from pytensor.tensor.variable import TensorVariable
 
+from firstpassage.bridges._ratios import AbstractRatios
 from firstpassage.bridges._variable import TrialsRV, log_density
 from firstpassage.errors import DataWarning, ModelError
 from firstpassage.likelihood import Likelihood
@@ -34,8 +30,8 @@ class HSSMTrialsRV(TrialsRV):
     """Trials, as HSSM observes them."""
 
 
-class Withheld(JAXOp):
-    """Give NaN instead of single log ratios, and let their sum pass.
+class Withheld(AbstractRatios):
+    """Give NaN instead of single log ratios.
 
     HSSM evaluates the log likelihood of every trial after each run, so that an error there would spoil the run.
     """
@@ -44,27 +40,6 @@ class Withheld(JAXOp):
 
     def __init__(self) -> None:
         self.name = "withheld"
-
-    def make_node(self, ratios: Variable) -> Apply:
-        """Declare the same type."""
-        return Apply(self, [ratios], [ratios.type()])
-
-    def infer_shape(self, node: Apply, shapes: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Keep the shape."""
-        del node
-        return [shapes[0]]
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Be differentiable."""
-        del node
-        return [[True]]
-
-    def pullback(
-        self, inputs: Sequence[Variable], outputs: Sequence[Variable], output_gradients: Sequence[Variable]
-    ) -> list[Variable]:
-        """Be the identity, as under a sum."""
-        del inputs, outputs
-        return list(output_gradients)
 
     def perform(self, node: Apply, inputs: Sequence[Any], outputs: Sequence[list[Any]]) -> None:
         """Give NaN, and say why, once from each place."""
@@ -84,17 +59,6 @@ def _numba_withheld(op: Withheld, node: Apply | None = None, **kwargs: Any) -> C
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Numba will use object mode")
         return generate_fallback_impl(op, node=node, **kwargs)
-
-
-@register_canonicalize("fast_compile")
-@node_rewriter([Sum])
-def _sum_of_withheld(fgraph: FunctionGraph, node: Apply) -> list[Variable] | None:
-    """Let the sum over the trials pass."""
-    del fgraph
-    (ratios,) = node.inputs
-    if ratios.owner is None or not isinstance(ratios.owner.op, Withheld):
-        return None
-    return [node.op(ratios.owner.inputs[0])]
 
 
 @_logprob.register(HSSMTrialsRV)

@@ -25,8 +25,7 @@ from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.graph.traversal import apply_ancestors
 from pytensor.link.jax.ops import JAXOp
 from pytensor.link.numba.dispatch.basic import generate_fallback_impl, numba_funcify
-from pytensor.tensor.math import Sum
-from pytensor.tensor.rewriting.basic import register_canonicalize, register_specialize
+from pytensor.tensor.rewriting.basic import register_specialize
 from pytensor.tensor.type import TensorType
 
 from firstpassage.bridges import _lengths
@@ -39,6 +38,7 @@ from firstpassage.bridges._program import (
     value,
     value_and_pullback,
 )
+from firstpassage.bridges._ratios import AbstractRatios
 from firstpassage.errors import DataError, DataWarning, ModelError
 from firstpassage.likelihood import Likelihood
 
@@ -188,39 +188,13 @@ class LogDensityWithPullback(_TrialOp):
         )
 
 
-class OnlySummed(JAXOp):
-    """Stand for log ratios, of which only the sum over the trials may leave the model.
-
-    Each holds an unknown constant of its trial, so that one by one (LOO, WAIC, model comparison) they mean
-    nothing. A rewrite takes this away under a sum, which is all that sampling needs; compiling anything else
-    is refused.
-    """
+class OnlySummed(AbstractRatios):
+    """Refuse single log ratios: compiling anything but their sum is an error."""
 
     __props__ = ()
 
     def __init__(self) -> None:
         self.name = "only_summed"
-
-    def make_node(self, ratios: Variable) -> Apply:
-        """Declare the same type."""
-        return Apply(self, [ratios], [ratios.type()])
-
-    def infer_shape(self, node: Apply, shapes: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Keep the shape."""
-        del node
-        return [shapes[0]]
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Be differentiable."""
-        del node
-        return [[True]]
-
-    def pullback(
-        self, inputs: Sequence[Variable], outputs: Sequence[Variable], output_gradients: Sequence[Variable]
-    ) -> list[Variable]:
-        """Be the identity."""
-        del inputs, outputs
-        return list(output_gradients)
 
     def make_thunk(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse to be compiled by PyTensor's C and Python linkers."""
@@ -260,17 +234,6 @@ def _numba_trials(op: _TrialOp, node: Apply | None = None, **kwargs: Any) -> Cal
 def _numba_only_summed(op: OnlySummed, **kwargs: Any) -> Callable[..., Any]:
     """Refuse to be compiled by Numba."""
     raise ModelError(_NOT_POINTWISE)
-
-
-@register_canonicalize("fast_compile")
-@node_rewriter([Sum])
-def _sum_of_ratios(fgraph: FunctionGraph, node: Apply) -> list[Variable] | None:
-    """Let the sum over the trials pass."""
-    del fgraph
-    (ratios,) = node.inputs
-    if ratios.owner is None or not isinstance(ratios.owner.op, OnlySummed):
-        return None
-    return [node.op(ratios.owner.inputs[0])]
 
 
 @register_specialize("fast_compile")
