@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 from numpyro import distributions as dist
+from scipy import stats
 
 import firstpassage as fp
 
