@@ -83,7 +83,7 @@ def samplers(record: Record) -> str:
     ]
     results = record["results"]
     for name in dict.fromkeys(case.split(" ", 1)[1] for case in results):
-        cells = [_rate(results.get(f"{kind} {name}"), call) for kind, call in _CALLS]
+        cells = [_rate(results.get(f"{kind}: {name}"), call) for kind, call in _CALLS]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -310,8 +310,8 @@ def _cells(record: dict[str, Any]) -> str:
         f"(R-hat {learned['max_rhat']:.3f}, smallest ESS {learned['min_bulk_ess']:.0f}); divergences "
         f"{_share(record['approximate'])} and {_share(learned)}. Largest distance of the two means "
         f"{far['distance']:.2f} sd; from the truth {far['z_corrected']:.1f} and {far['z_learned']:.1f} sd. Sampling "
-        f"starts {start['below_the_truth']:,.0f} nats below the truth, where the middle of the priors lies "
-        f"{start['middle_below_the_truth']:,.0f} below."
+        f"starts {abs(start['below_the_truth']):,.0f} nats {'above' if start['below_the_truth'] < 0 else 'below'} the "
+        f"truth, where the middle of the priors lies {start['middle_below_the_truth']:,.0f} below."
         + (" By R-hat these chains were too short, so that the distances are rough." if apart else "")
     )
 
