@@ -215,6 +215,25 @@ def test_a_start_of_the_user_stays(cell):
     assert start["V_th"] == pytest.approx(theta["V_th"], abs=0.5)
 
 
+def test_no_noise_is_added_to_starts_that_are_known_from_traces(cell, monkeypatch):
+    class AskedError(Exception):
+        pass
+
+    def asked(*args, **how):
+        raise AskedError(how)
+
+    monkeypatch.setattr(pm, "sample", asked)
+    fit = _free(cell)
+    with pytest.raises(AskedError) as given:
+        fp.sample(fit, draws=100, tune=100, chains=1, seed=1)
+    assert given.value.args[0]["compile_kwargs"]["jitter_rvs"] == set(fit.free_RVs) - _near.placed(fit) == set()
+    with pm.Model() as other:
+        pm.Normal("x")
+    with pytest.raises(AskedError) as given:
+        fp.sample(other, draws=100, tune=100, chains=1, seed=1)
+    assert "compile_kwargs" not in given.value.args[0]
+
+
 @pytest.mark.slow
 def test_nuts_finds_the_cell(cell):
     model, theta, _ = cell

@@ -105,7 +105,7 @@ def test_bad_data_are_refused(data, message):
 
 @pytest.mark.parametrize(
     ("bounds", "message"),
-    [({"rate": (0.0, 3.0)}, "rate > 0"), ({"rate": 3.0}, "two numbers"), ({"mu": (0, 1)}, "parameter of poisson is")],
+    [({"rate": (0.0, 3.0)}, "rate > 0"), ({"rate": 3.0}, "two numbers"), ({"mu": (0, 1)}, "parameters of poisson are")],
 )
 def test_bad_bounds_are_refused(bounds, message):
     with pytest.raises(fp.ModelError, match=message):

@@ -10,7 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
-from numpyro.distributions import constraints
+from numpyro.distributions import (
+    LeftTruncatedDistribution,
+    RightTruncatedDistribution,
+    TwoSidedTruncatedDistribution,
+    constraints,
+)
 from numpyro.infer import init_to_uniform
 
 from firstpassage import _spaces
@@ -19,11 +24,7 @@ from firstpassage.likelihood import Likelihood
 from firstpassage.models.joint import Joint
 
 _Bounds = tuple[float, float]
-_TRUNCATED = (
-    dist.truncated.TwoSidedTruncatedDistribution,
-    dist.truncated.LeftTruncatedDistribution,
-    dist.truncated.RightTruncatedDistribution,
-)
+_TRUNCATED = (TwoSidedTruncatedDistribution, LeftTruncatedDistribution, RightTruncatedDistribution)
 _HALVINGS = 60  # of the interval in which a quantile is sought
 
 

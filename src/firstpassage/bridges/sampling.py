@@ -11,7 +11,7 @@ import logging
 import multiprocessing
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -226,8 +226,6 @@ _RUN: dict[str, Callable[[pm.Model, _Settings], Any]] = {
 
 def _judge(model: pm.Model, tree: xr.DataTree) -> Convergence:
     """Judge the free variables; and the edges of the box by the likelihoods' parameters, whatever they are made of."""
-    from dataclasses import replace
-
     import xarray as xr
 
     posterior = tree["posterior"].dataset

@@ -21,7 +21,7 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import choices
 from firstpassage.models.model import Mixed, Model, Schema, Symmetry
-from firstpassage.models.parameter import Parameter
+from firstpassage.models.parameter import Parameter, with_bounds
 
 Simulator = Literal["exact", "ssms"]
 
@@ -207,12 +207,7 @@ def half_separation(a_full: float | np.ndarray) -> float | np.ndarray:
 
 def _with_bounds(bounds: Mapping[str, tuple[float, float]]) -> tuple[Parameter, ...]:
     """Replace bounds by name, and refuse those of no diffusion."""
-    unknown = sorted(set(bounds) - {p.name for p in PARAMETERS})
-    if unknown:
-        raise ModelError(f"bounds name {unknown}; the parameters of ddm are v, a, z, t.")
-    made = tuple(
-        Parameter(p.name, bounds=bounds.get(p.name, p.bounds), symbol=p.symbol, unit=p.unit) for p in PARAMETERS
-    )
+    made = with_bounds(PARAMETERS, bounds, model="ddm")
     _, a, z, t = (p.bounds for p in made)
     if a[0] <= 0 or z[0] <= 0 or z[1] >= 1 or t[0] < 0:
         raise ModelError(f"ddm needs a > 0, 0 < z < 1 and t >= 0; got the bounds a {a}, z {z}, t {t}.")

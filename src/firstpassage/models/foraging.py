@@ -26,7 +26,7 @@ from firstpassage.models import patches
 from firstpassage.models.foraging_sessions import Task, draw
 from firstpassage.models.foraging_statistics import INDEPENDENT, SUMMARY_NAMES, summary_statistics
 from firstpassage.models.model import Model
-from firstpassage.models.parameter import Parameter
+from firstpassage.models.parameter import Parameter, with_bounds
 from firstpassage.models.records import Decisions, Schema, Statistics
 
 __all__ = ["PARAMETERS", "SUMMARY_NAMES", "Task", "approximate", "exact", "foraging", "summary_statistics"]
@@ -320,12 +320,7 @@ def _known(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_bounds(bounds: Mapping[str, tuple[float, float]]) -> tuple[Parameter, ...]:
     """Replace bounds by name, and refuse negative noise."""
-    unknown = sorted(set(bounds) - {p.name for p in PARAMETERS})
-    if unknown:
-        raise ModelError(f"bounds name {unknown}; the parameters are {', '.join(p.name for p in PARAMETERS)}.")
-    made = tuple(
-        Parameter(p.name, bounds=bounds.get(p.name, p.bounds), symbol=p.symbol, unit=p.unit) for p in PARAMETERS
-    )
+    made = with_bounds(PARAMETERS, bounds, model="foraging")
     if made[-1].bounds[0] < 0:
         raise ModelError(f"noise_std must not be negative; got the bounds {made[-1].bounds}.")
     return made

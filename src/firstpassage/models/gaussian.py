@@ -21,7 +21,7 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import _column
 from firstpassage.models.model import Model
-from firstpassage.models.parameter import Parameter
+from firstpassage.models.parameter import Parameter, with_bounds
 from firstpassage.models.records import Schema, Symmetry
 
 PARAMETERS = (
@@ -137,10 +137,7 @@ def reference_priors() -> dict[str, Any]:
 
 def _with_bounds(bounds: Mapping[str, tuple[float, float]]) -> tuple[Parameter, ...]:
     """Replace bounds by name, and refuse those of no distribution."""
-    unknown = sorted(set(bounds) - {p.name for p in PARAMETERS})
-    if unknown:
-        raise ModelError(f"bounds name {unknown}; the parameters of gaussian are mu, sigma.")
-    made = tuple(Parameter(p.name, bounds=bounds.get(p.name, p.bounds), symbol=p.symbol) for p in PARAMETERS)
+    made = with_bounds(PARAMETERS, bounds, model="gaussian")
     if made[1].bounds[0] <= 0:
         raise ModelError(f"gaussian needs sigma > 0; got the bounds {made[1].bounds}. Begin above zero, as at 0.1.")
     return made

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keyword
 import math
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from firstpassage.errors import ModelError
@@ -65,6 +66,42 @@ class Parameter:
         """Axis label: symbol (unit)."""
         symbol = self.symbol or self.name
         return f"{symbol} ({self.unit})" if self.unit else symbol
+
+
+def with_bounds(
+    parameters: Sequence[Parameter], bounds: Mapping[str, tuple[float, float]], *, model: str
+) -> tuple[Parameter, ...]:
+    """Replace bounds by name.
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter
+        Those of the model.
+    bounds : mapping of str to (float, float)
+        Other bounds, for some of them.
+    model : str
+        Its name, for the error.
+
+    Returns
+    -------
+    tuple of Parameter
+        In the same order.
+
+    Raises
+    ------
+    ModelError
+        If a name is unknown, or bounds are no interval.
+
+    Examples
+    --------
+    >>> with_bounds([Parameter("v", bounds=(-3, 3))], {"v": (0, 1)}, model="ddm")[0].bounds
+    (0.0, 1.0)
+    """
+    names = [p.name for p in parameters]
+    unknown = sorted(set(bounds) - set(names))
+    if unknown:
+        raise ModelError(f"bounds name {unknown}; the parameters of {model} are {', '.join(names)}.")
+    return tuple(replace(p, bounds=bounds.get(p.name, p.bounds)) for p in parameters)
 
 
 def _bounds(name: str, bounds: Any) -> tuple[float, float]:

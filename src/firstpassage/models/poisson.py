@@ -21,7 +21,7 @@ from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import _column
 from firstpassage.models.model import Model
-from firstpassage.models.parameter import Parameter
+from firstpassage.models.parameter import Parameter, with_bounds
 from firstpassage.models.records import Schema, Symmetry
 
 COLUMNS = ("chips",)
@@ -149,11 +149,8 @@ def poisson(*, bounds: Mapping[str, tuple[float, float]] | None = None) -> Model
     >>> poisson().exact.log_prob([9, 7], rate=8.0).round(3)
     array([-2.087, -1.969])
     """
-    given = dict(bounds or {})
-    unknown = sorted(set(given) - {"rate"})
-    if unknown:
-        raise ModelError(f"bounds name {unknown}; the parameter of poisson is rate.")
-    parameters = (_rate(given["rate"]),) if "rate" in given else PARAMETERS
+    (rate,) = with_bounds(PARAMETERS, bounds or {}, model="poisson")
+    parameters = (_rate(rate.bounds),) if bounds else PARAMETERS
     return Model(
         name="poisson",
         parameters=parameters,

@@ -20,7 +20,7 @@ from firstpassage.errors import DataError, DataWarning, ModelError
 from firstpassage.models import _ssms_trials, choices
 from firstpassage.models._ssms_coordinates import Coordinates, summary
 from firstpassage.models.model import Model, Schema
-from firstpassage.models.parameter import Parameter
+from firstpassage.models.parameter import Parameter, with_bounds
 
 # The same seed gives other trials in each process, of which 11 to 71 % have no time.
 _UNSOUND = frozenset({"ddm_truncnormt"})
@@ -122,10 +122,8 @@ def _parameters(
     if not isinstance(own, Mapping):
         own = {p: (own[0][i], own[1][i]) for i, p in enumerate(config["params"])}
     box = {p: (float(own[p][0]), _number(own[p][1], own)) for p in config["params"]}
-    unknown = sorted(set(bounds) - set(box))
-    if unknown:
-        raise ModelError(f"bounds name {unknown}; the parameters of {name} are {', '.join(box)}.")
-    made = tuple(Parameter(p, bounds=bounds.get(p, box[p]), unit="s" if p == "t" else None) for p in box)
+    usual = [Parameter(p, bounds=box[p], unit="s" if p == "t" else None) for p in box]
+    made = with_bounds(usual, bounds, model=name)
     for p in made:
         if p.bounds[0] < box[p.name][0] or p.bounds[1] > box[p.name][1]:
             raise ModelError(f"the bounds of {p.name} must lie within the simulator's {box[p.name]}; got {p.bounds}.")
