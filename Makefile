@@ -5,7 +5,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 ESTIMATORS ?= ddm-npe ddm-nle ddm-nre foraging-npe foraging-nle foraging-nle-window foraging-nre lif-npe lif-nre gaussian-nre poisson-nre
 
-.PHONY: help env demo test test-slow check format estimators figures bench clean
+.PHONY: help env demo test test-slow check format estimators notebooks figures bench docs clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -38,12 +38,19 @@ estimators: env ## Train the shipped estimators again, audit and ship them (six 
 		$(PYTHON_ENV) scripts/ship_estimator.py runs/$$name || exit 1; \
 	done
 
+notebooks: env ## Execute the notebooks and store what they show
+	$(PYTHON_ENV) scripts/notebooks.py
+
 figures: env ## Draw the figures again
 	@for program in $(wildcard scripts/figures*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
 
 bench: env ## Run the benchmarks
 	@for program in $(wildcard benchmarks/*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
 
+docs: env ## Build the documentation into docs/_build/html; warnings are errors
+	$(PYTHON_ENV) -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 clean: ## Remove the environment, caches and runs
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache build dist runs
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache build dist runs docs/_build docs/reference/api docs/reference/generated docs/tutorials/notebooks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
