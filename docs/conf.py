@@ -49,7 +49,16 @@ def write_reference() -> None:
 
 def write_page(path: Path, title: str, module: str, names: list[str]) -> None:
     """Write a table of names, each with a page that autosummary makes."""
-    lines = [title, "=" * len(title), "", f".. currentmodule:: {module}", "", ".. autosummary::", "   :toctree: ../generated", ""]
+    lines = [
+        title,
+        "=" * len(title),
+        "",
+        f".. currentmodule:: {module}",
+        "",
+        ".. autosummary::",
+        "   :toctree: ../generated",
+        "",
+    ]
     path.write_text("\n".join([*lines, *(f"   {name}" for name in names), ""]))
 
 
@@ -58,7 +67,7 @@ write_reference()
 
 project = "firstpassage"
 author = "the firstpassage developers"
-copyright = "the firstpassage developers, MIT licence"  # noqa: A001
+copyright = "the firstpassage developers, MIT licence"
 
 extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
 exclude_patterns = ["_build"]

@@ -1,9 +1,9 @@
-"""Write the table of results in README.md from the shipped audit and the stored benchmarks.
+"""Write the results in README.md and docs/results.md from the shipped audits and the stored benchmarks.
 
     python scripts/results.py [--check]
 
 The audits are the cards of the shipped bundles (firstpassage check), the benchmarks are benchmarks/results/*.json. With
---check nothing is written, and the exit code tells whether the README is up to date.
+--check nothing is written, and the exit code tells whether both are up to date.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pymc_results
+import results_overview
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: written by scripts/results.py, not by hand -->", "<!-- end of results -->"
@@ -27,17 +28,23 @@ _CONVERGED = 1.05  # R-hat up to which chains may be believed
 
 
 def main() -> None:
-    """Write the README's results, or check them."""
+    """Write the results of README and documentation, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    wanted = f"{head}{BEGIN}\n{block()}\n{END}{tail}"
-    if parser.parse_args().check:
-        sys.exit(0 if wanted == text else "README.md is not what scripts/results.py writes. Run it.")
-    readme.write_text(wanted)
+    check = parser.parse_args().check
+    for path, written in {ROOT / "README.md": overview(), ROOT / "docs" / "results.md": block()}.items():
+        text = path.read_text()
+        head, rest = text.split(BEGIN)
+        wanted = f"{head}{BEGIN}\n{written}\n{END}{rest.split(END)[1]}"
+        if check and wanted != text:
+            sys.exit(f"{path.relative_to(ROOT)} is not what scripts/results.py writes. Run it.")
+        if not check:
+            path.write_text(wanted)
+
+
+def overview() -> str:
+    """Put the short tables together."""
+    return "\n\n".join(["", *results_overview.parts(), ""]).strip("\n") + "\n"
 
 
 def block() -> str:

@@ -57,10 +57,8 @@ def trials(folder):
 def test_code_runs(page, tmp_path):
     trials(tmp_path)
     (tmp_path / "page.py").write_text("\n".join(["if __name__ == '__main__':", *indented(blocks(page))]))
-    done = subprocess.run(
-        [sys.executable, "page.py"], cwd=tmp_path, env={**os.environ, "MPLBACKEND": "agg"}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    command, env = [sys.executable, "page.py"], {**os.environ, "MPLBACKEND": "agg"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

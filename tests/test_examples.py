@@ -31,7 +31,7 @@ def test_there_are_examples():
     assert len(found) >= 30
 
 
-def test_the_results_in_the_readme_are_those_stored():
+def test_the_results_in_readme_and_documentation_are_those_stored():
     import subprocess
     import sys
     from pathlib import Path
