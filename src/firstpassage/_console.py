@@ -142,3 +142,10 @@ def simulating() -> Iterator[Callable[[dict[str, Any]], None]]:
 
     with bar(TimeRemainingColumn()) as step:
         yield lambda event: step(f"simulated {event['done']:,} of {event['total']:,}", event["done"], event["total"])
+
+
+@contextmanager
+def sweeping() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show how many runs of a sweep ended, of how many, and the time left."""
+    with bar() as step:
+        yield lambda event: step(event["text"], event["done"] + event["failed"], event["total"])

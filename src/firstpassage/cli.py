@@ -1,4 +1,4 @@
-"""The command line: fit, train, check, models, doctor, demo; and config, simulate, run of `_commands`.
+"""The command line: fit, train, check, models, doctor, demo; and config, simulate, run, sweep of `_commands`.
 
 Only typer is loaded at the start; every command imports what it needs. Progress and errors go to stderr,
 results to stdout. An expected error is one line and exit code 2; a fit that did not converge, or a doctor's
@@ -155,6 +155,8 @@ def train(
         str | None, typer.Option(help="Of foraging, for nle and nre: patch, or window (nle).  [default: patch]")
     ] = None,
     simulations: Annotated[Path | None, typer.Option(help="A file of simulations to train from.")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds of simulations, towards the data of --observed.")] = 1,
+    observed: Annotated[Path | None, typer.Option(help="A file of the data of one subject, for --rounds.")] = None,
     seed: Seed = 1,
     force: Force = False,
     as_json: Json = False,
@@ -164,7 +166,8 @@ def train(
 
     settings = pipeline.TrainSettings(
         model=one_model(model, own), method=method, budget=budget, seed=seed, trials=range_of(trials), unit=unit,
-        simulations=None if simulations is None else str(simulations),
+        simulations=None if simulations is None else str(simulations), rounds=rounds,
+        observed=None if observed is None else str(observed),
     )  # fmt: skip
     try:
         with _console.training(settings.budget) as progress:
@@ -188,6 +191,7 @@ def train(
 @expected
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A trained folder, or a bundle.")],
+    own: OwnModel = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Fewer data sets: under three minutes, with less power.")
     ] = False,
@@ -204,6 +208,8 @@ def check(
     from firstpassage import pipeline
 
     chosen: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if own is not None:
+        chosen["model"] = pipeline.model(own)
     with _console.checking() as progress:
         found, folder = pipeline.check(path, fast=fast, into=into, progress=progress, **chosen)
     if as_json:
@@ -218,7 +224,7 @@ def check(
         raise typer.Exit(1)
 
 
-for _command in (_commands.config, _commands.simulate, _commands.run):
+for _command in (_commands.config, _commands.simulate, _commands.run, _commands.sweep):
     app.command()(expected(_command))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.estimators import _deepset, _latent, _moments, _simulations, _steps
+from firstpassage.estimators import _deepset, _latent, _moments, _scale, _shape, _simulations, _steps, _windows
 from firstpassage.estimators._latent import Space
 from firstpassage.estimators._moments import Encode
+from firstpassage.estimators.pools import Pool
 from firstpassage.models.model import Model
 
 if TYPE_CHECKING:
@@ -87,6 +88,41 @@ class TableSets:
         return self.space.line(self.points[rows], x, features), features
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PoolSets:
+    """Go through the sets of a pool in random order, cut to numbers of trials of a range."""
+
+    rows: _windows.Rows
+    space: Space
+    trials: tuple[int, int]
+    encode: Encode
+    seed: int
+    batch: int
+
+    def draw(self, n: int, *, purpose: str) -> tuple[np.ndarray, Features]:
+        """Take n rows; the same purpose gives the same rows, cut in the same way."""
+        rng = seeds.generator(self.seed, f"sizes: {purpose}")
+
+        def encoded(found: _simulations.Simulations, picked: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+            parts = [picked[i : i + _GROUP] for i in range(0, len(picked), _GROUP)]
+            return [
+                self._group(found, part, trials=_size(self.trials, rng), seed=int(rng.integers(2**32)))
+                for part in parts
+            ]
+
+        groups = [group for part in self.rows.take(n, encoded, purpose=purpose) for group in part]
+        return _gathered(groups, ragged=self.encode is _all_trials, longest=self.trials[1], batch=self.batch, rng=rng)
+
+    def _group(
+        self, found: _simulations.Simulations, picked: np.ndarray, *, trials: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Encode some rows, of which the first trials are taken."""
+        theta = {name: value[picked] for name, value in found.theta.items()}
+        points, x = _latent.points(self.rows.model, theta, seed=seed), found.x[picked, :trials]
+        features = self.encode(x)
+        return self.space.line(points, x, features), features
+
+
 def _gathered(
     groups: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
@@ -133,6 +169,10 @@ def encoder(model: Model, *, trials: tuple[int, int], summary: str) -> Encode:
         return _steps.encoder(model)
     if summary == "timeseries" and model.schema is not None:
         return partial(_series, number=model.schema.series)
+    if summary == "series":
+        return partial(_shape.series, shapes=_simulations.variables(model))
+    if summary == "vector":
+        return _moments.flat
     return _moments.encoder(model, trials=trials) if summary == "moments" else _all_trials
 
 
@@ -148,18 +188,23 @@ def _all_trials(x: np.ndarray) -> np.ndarray:
 
 def source(
     model: Model,
-    simulations: Mapping[str, Any] | None,
+    simulations: Any,
     *,
     space: Space,
     trials: tuple[int, int],
     encode: Encode,
     seed: int,
     batch: int,
-) -> FreshSets | TableSets:
-    """Take a user's table of sets, or simulate."""
+) -> FreshSets | TableSets | PoolSets:
+    """Take a user's table or pool of sets, or simulate."""
     if simulations is None:
         return FreshSets(model=model, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
-    found = _simulations.check(model, simulations)
+    given = _simulations.opened(simulations)
+    if isinstance(given, Pool):
+        _simulations.check_trials(given, trials)
+        rows = _windows.rows(model, given, seed=seed, items=1)
+        return PoolSets(rows=rows, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
+    found = _simulations.check(model, given)
     _simulations.check_trials(found, trials)
     points = _latent.points(model, found.theta, seed=seed)
     return TableSets(points=points, x=found.x, space=space, trials=trials, encode=encode, seed=seed, batch=batch)
@@ -174,8 +219,7 @@ def scaled(features: Features, scaling: np.ndarray) -> Features:
     """Standardise fixed statistics, or let trials be standardised when they are padded."""
     if isinstance(features, _deepset.Ragged):
         return replace(features, scaling=scaling)
-    centre, spread = scaling
-    return ((features - centre) / spread).astype(np.float32)
+    return _scale.place(features, scaling).astype(np.float32)
 
 
 def _size(trials: tuple[int, int], rng: np.random.Generator) -> int:

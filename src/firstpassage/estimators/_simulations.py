@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.errors import DataError, ModelError
+from firstpassage.errors import ArtefactError, DataError, FirstPassageError, ModelError
+from firstpassage.estimators import pools
+from firstpassage.estimators.pools import Pool
 from firstpassage.models.model import Model
 
-_FEWEST = 20  # rows, of which a tenth is held out
+FEWEST = 20  # rows, of which a tenth is held out
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,8 +26,20 @@ class Simulations:
     theta: dict[str, np.ndarray]
     x: np.ndarray
 
+    @property
+    def trials(self) -> int:
+        """Count the trials of each row."""
+        return self.x.shape[1]
 
-def check(model: Model, given: Any) -> Simulations:
+
+def opened(given: Any) -> Any:
+    """Take a table or a pool as it is, and a path for the pool that lies there."""
+    return pools.read(given) if isinstance(given, (str, Path)) else given
+
+
+def check(
+    model: Model, given: Any, *, shapes: Mapping[str, tuple[int, ...]] | None = None, fewest: int = FEWEST
+) -> Simulations:
     """Check a table of parameters and observed variables, one row for each simulation.
 
     Parameters
@@ -33,6 +48,10 @@ def check(model: Model, given: Any) -> Simulations:
         Whose simulator made the table, or might have.
     given : mapping of str to array_like, or DataFrame
         Parameters (n,); observed variables (n, ...) of one trial, or (n, trials, ...).
+    shapes : mapping, optional
+        What `variables` gives, which costs a simulation.
+    fewest : int
+        Rows that there must be.
 
     Returns
     -------
@@ -44,9 +63,9 @@ def check(model: Model, given: Any) -> Simulations:
     ModelError
         If a name is missing or unknown.
     DataError
-        If a shape or a number is wrong, parameters lie outside the box, or there are fewer than 20 rows.
+        If a shape or a number is wrong, parameters lie outside the box, or there are too few rows.
     """
-    shapes = variables(model)
+    shapes = variables(model) if shapes is None else shapes
     _check_names(model, list(shapes), given)
     theta = {name: _parameter(name, given[name]) for name in model.parameter_names}
     parts = {name: _variable(name, given[name], shape) for name, shape in shapes.items()}
@@ -57,17 +76,40 @@ def check(model: Model, given: Any) -> Simulations:
     if len(set(trials.values())) != 1:
         raise DataError(f"simulations must have equally many trials in every variable; got {trials}.")
     rows = next(iter(sizes.values()))
-    if rows < _FEWEST:
-        raise DataError(f"simulations must have at least {_FEWEST} rows; got {rows}. Simulate more.")
+    if rows < fewest:
+        raise DataError(f"simulations must have at least {fewest} rows; got {rows}. Simulate more.")
     for name, value in (theta | parts).items():
         _check_finite(name, value)
     _check_box(model, theta)
     return Simulations(theta=theta, x=np.concatenate(list(parts.values()), axis=2))
 
 
-def check_trials(found: Simulations, trials: tuple[int, int]) -> None:
+def check_pool(model: Model, pool: Pool) -> Pool:
+    """Refuse a pool of another model, or with too few rows; its shards are checked when they are read."""
+    pool.check(model)
+    if pool.rows < FEWEST:
+        raise DataError(f"simulations must have at least {FEWEST} rows; got {pool.rows} in {pool.path}. Simulate more.")
+    return pool
+
+
+def of_shard(model: Model, pool: Pool, k: int, *, shapes: Mapping[str, tuple[int, ...]]) -> Simulations:
+    """Read one shard of a pool and check it as a table."""
+    shard, table = pool.shards[k], pool.table(k)
+    try:
+        found = check(model, table, shapes=shapes, fewest=1)
+    except FirstPassageError as error:
+        raise ArtefactError(f"the shard {pool.path / shard.file} cannot be used: {error}") from error
+    if (len(found.x), found.trials) != (shard.rows, pool.trials):
+        raise ArtefactError(
+            f"the shard {pool.path / shard.file} must hold {shard.rows} rows of {pool.trials} trials; got "
+            f"{len(found.x)} of {found.trials}. Simulate into another folder."
+        )
+    return found
+
+
+def check_trials(found: Simulations | Pool, trials: tuple[int, int]) -> None:
     """Refuse data sets that are shorter than the largest number of trials that a posterior is for."""
-    (low, high), there = trials, found.x.shape[1]
+    (low, high), there = trials, found.trials
     if there < high:
         size = f"{high}" if low == high else f"{low} to {high}"
         raise DataError(
@@ -91,7 +133,10 @@ def chosen(rows: int, n: int, *, purpose: str, seed: int) -> np.ndarray:
 
 
 def digest(given: Any) -> str:
-    """Compute a digest of a table, so that training on another one is another run."""
+    """Compute a digest of a table or a pool, so that training on another one is another run."""
+    given = opened(given)
+    if isinstance(given, Pool):
+        return given.digest
     found = hashlib.sha256()
     for name in sorted(map(str, given)):
         values = np.ascontiguousarray(given[name])

@@ -1,4 +1,4 @@
-"""Pairs of parameters and one trial for training: fresh ones each epoch, or a table that is shuffled."""
+"""Pairs of parameters and one trial for training: fresh ones each epoch, a table that is shuffled, or a pool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from firstpassage import seeds
-from firstpassage.estimators import _simulations
+from firstpassage.estimators import _simulations, _windows
+from firstpassage.estimators.pools import Pool
 from firstpassage.models.model import Model
 
 Pairs = tuple[dict[str, np.ndarray], np.ndarray]
@@ -52,9 +53,33 @@ class Table:
         return {name: value[rows] for name, value in self.theta.items()}, self.x[rows]
 
 
-def source(model: Model, simulations: Mapping[str, Any] | None, *, seed: int) -> Source:
-    """Take a user's table, or simulate."""
-    return Fresh(model, seed) if simulations is None else table(model, simulations, seed=seed)
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """Go through a pool in random order, a pass after another; its first tenth is for validation."""
+
+    rows: _windows.Rows
+
+    def draw(self, n: int, *, purpose: str) -> Pairs:
+        """Take n trials with their parameters; the same purpose gives the same ones."""
+        parts = self.rows.take(n, _pairs, purpose=purpose)
+        theta = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+        return theta, np.concatenate([x for _, x in parts])
+
+
+def _pairs(found: _simulations.Simulations, picked: np.ndarray) -> Pairs:
+    """Take single trials out of rows, of which the first has the first numbers, with their parameters."""
+    rows, trials = np.divmod(picked, found.trials)
+    return {name: value[rows] for name, value in found.theta.items()}, found.x[rows, trials]
+
+
+def source(model: Model, simulations: Any, *, seed: int) -> Source:
+    """Take a user's table or pool, or simulate."""
+    if simulations is None:
+        return Fresh(model, seed)
+    given = _simulations.opened(simulations)
+    if isinstance(given, Pool):
+        return Pooled(_windows.rows(model, given, seed=seed, items=given.trials))
+    return table(model, given, seed=seed)
 
 
 def table(model: Model, simulations: Mapping[str, Any], *, seed: int) -> Table:

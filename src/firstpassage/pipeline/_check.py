@@ -148,7 +148,10 @@ def _model(result: Likelihood | Posterior, model: Model | None) -> Model:
         return model
     card = result.card or {}
     if result.model not in registry.NAMES or "parameters" not in card:
-        raise ModelError(f"this estimator is of your own model {result.model!r}. Pass it: model=...")
+        raise ModelError(
+            f"this estimator is of your own model {result.model!r}. Pass it: model=..., or --model FILE.py:NAME on the "
+            "command line."
+        )
     bounds = {p["name"]: tuple(p["bounds"]) for p in card["parameters"]}
     return registry.make(result.model, bounds=bounds, **card["model_settings"])
 

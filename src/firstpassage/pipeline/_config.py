@@ -38,8 +38,8 @@ class RunConfig(BaseSettings):
 
     Parameters
     ----------
-    file : str or Path, optional
-        A YAML file; ``firstpassage config`` prints one.
+    file : str, Path or mapping, optional
+        A YAML file; ``firstpassage config`` prints one. Or what such a file holds.
     model : mapping or ModelSection
         name, bounds, settings.
     method : {"npe", "nle", "nre"}
@@ -48,6 +48,8 @@ class RunConfig(BaseSettings):
         Pairs simulated over all epochs, or taken from the table of simulations.
     simulations : str, optional
         A table to train from.
+    rounds : int
+        Rounds of simulations; after the first where parameters are plausible given the observed data.
     network : mapping or NpeNetwork, NleNetwork, NreNetwork
         Networks of the method.
     optimiser, observed, sampler, validation : mapping or section
@@ -88,8 +90,13 @@ class RunConfig(BaseSettings):
         description="Pairs of parameters and data over all epochs: data sets for npe, single trials for nle and nre.",
     )
     simulations: str | None = Field(
-        default=None, description="File of simulations to train from, by firstpassage simulate; fresh ones if null."
+        default=None,
+        description="File or pool of simulations to train from, by firstpassage simulate; fresh ones if null.",
     )
+    rounds: int = Field(
+        default=1, ge=1, le=100,
+        description="Rounds of simulations towards the observed data alone; then checks of other data are left out.",
+    )  # fmt: skip
     network: Annotated[NpeNetwork | NleNetwork | NreNetwork, Field(discriminator="method")] = Field(
         default=NreNetwork(), description="Networks of the method, and what only this method has."
     )
@@ -104,7 +111,7 @@ class RunConfig(BaseSettings):
 
     def __init__(self, **given: Any) -> None:
         _check_environment()
-        if given.get(_FILE) is not None:
+        if given.get(_FILE) is not None and not isinstance(given[_FILE], Mapping):
             given[_FILE] = _yaml.read(Path(given[_FILE]))
         try:
             super().__init__(**given)

@@ -325,7 +325,7 @@ def fit_group(
             draws = estimator.sample(
                 group.data, draws=settings.draws, tune=settings.tune, chains=settings.chains, seed=seed, prior=prior
             )
-            weighed = draws.attrs.get("sampler") == "importance"
+            weighed = draws.attrs.get("sampler") in ("importance", "smc")
             judged = (independent if weighed else convergence)(draws, box=box)
         else:
             draws = _amortized(estimator, group, settings, seed=seed)

@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from firstpassage import _lock
 from firstpassage.diagnostics._json import as_json
 from firstpassage.errors import ArtefactError, FirstPassageError
 from firstpassage.estimators._atomic import write_bytes
@@ -31,8 +33,13 @@ _CONFIG, _LOCK = "config.json", ".lock"
 _WRITTEN = (
     *(_CONFIG, "environment.txt", "run.log", "summary.csv", "metrics.json", "report.html"),
     *("history.csv", "checkpoint.npz", "draws", "figures", "bundle"),
-    *("run.yml", "stages", "draws.nc", "observed.npz"),
+    *("run.yml", "stages", "draws.nc", "observed.npz", "traceback.txt"),
+    *("rows", "sweep_summary.csv", "sweep_summary.json"),
 )  # all that a run may leave
+
+
+class BusyError(ArtefactError):
+    """Another process is writing the folder."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,7 @@ def _check(folder: Path, content: Mapping[str, Any], *, force: bool) -> bool:
     """Refuse a path that may not be written; tell whether another run must be cleared first."""
     if folder.exists() and not folder.is_dir():
         raise ArtefactError(f"{folder} is a file; the output must be a folder. Choose another path.")
-    if not folder.is_dir() or not {p.name for p in folder.iterdir()} - {_LOCK}:
+    if not folder.is_dir() or not {p.name for p in folder.iterdir()} - {_LOCK, _lock.NAME}:
         return False
     found = _config(folder / _CONFIG)
     if found is None:
@@ -242,7 +249,7 @@ def _locked(folder: Path, *, fresh: bool) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ArtefactError(f"another process is writing {folder}. Wait for it, or choose another folder.") from None
+        raise BusyError(f"another process is writing {folder}. Wait for it, or choose another folder.") from None
     except OSError as error:
         raise ArtefactError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
     try:
@@ -263,6 +270,8 @@ def _logged(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ArtefactError(f"cannot write {path}: {error.strerror}. Choose another folder.") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    thread = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)  # other threads may have runs of their own
     level = _PACKAGE.level
     _PACKAGE.addHandler(handler)
     _PACKAGE.setLevel(logging.INFO)

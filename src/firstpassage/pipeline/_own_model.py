@@ -17,6 +17,7 @@ from firstpassage.models.model import Model
 from firstpassage.pipeline import _files
 
 _FORM = "FILE.py:NAME, such as my_model.py:model"
+_MODULE = "_firstpassage_model_"  # begins the names under which files are run
 
 
 def own(name: str) -> bool:
@@ -93,6 +94,33 @@ def digest(name: str) -> dict[str, str]:
     return {"model": _files.digest(name.rpartition(":")[0])} if own(name) else {}
 
 
+def files() -> tuple[Path, ...]:
+    """List the files of models that were run in this process, for others that are to know these models, too.
+
+    Returns
+    -------
+    tuple of Path
+        In the order in which they were run.
+    """
+    return tuple(Path(str(one.__file__)) for name, one in sys.modules.items() if name.startswith(_MODULE))
+
+
+def run_file(path: Path) -> None:
+    """Run the file of a model of one's own, unless that was done in this process.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, or it fails.
+    """
+    _module(path)
+
+
 def _called(found: Any, name: str, given: dict[str, Any]) -> Model:
     """Take a Model, or what a function makes of bounds and settings."""
     if isinstance(found, Model):
@@ -125,7 +153,7 @@ def _module(path: Path) -> ModuleType:
 @cache
 def _executed(path: Path, checksum: str) -> ModuleType:
     """Run a file as a module, which may import its neighbours."""
-    name = f"_firstpassage_model_{path.stem}_{checksum[:8]}"
+    name = f"{_MODULE}{path.stem}_{checksum[:8]}"
     spec: Any = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up

@@ -18,9 +18,10 @@ from firstpassage.estimators import _simulations as tables
 from firstpassage.estimators.nle import NLE
 from firstpassage.estimators.npe import NPE
 from firstpassage.estimators.nre import NRE
+from firstpassage.estimators.pools import Pool
 from firstpassage.models import plain, registry
 from firstpassage.models.model import Model
-from firstpassage.pipeline import _files, _layouts, _own_model, _simulations, _tables
+from firstpassage.pipeline import _layouts, _own_model, _simulations, _tables
 from firstpassage.pipeline._config import RunConfig
 from firstpassage.pipeline._sections import ModelSection
 from firstpassage.pipeline._tables import Group
@@ -44,8 +45,8 @@ class Prepared:
         The model.
     estimator : NPE, NLE or NRE
         Untrained.
-    simulations : mapping or None
-        The table to train from.
+    simulations : mapping, Pool or None
+        The table or the pool to train from.
     observed : Group or None
         The data, if they were given.
     checksums : mapping of str to str
@@ -55,7 +56,7 @@ class Prepared:
     config: RunConfig
     model: Model
     estimator: NPE | NLE | NRE
-    simulations: Mapping[str, Any] | None
+    simulations: Mapping[str, Any] | Pool | None
     observed: Group | None
     checksums: Mapping[str, str]
 
@@ -63,6 +64,8 @@ class Prepared:
     def settings(self) -> dict[str, Any]:
         """All that determines the numbers of the run, as JSON holds it."""
         found = self.config.model_dump(mode="json", exclude={"output"})
+        if found["rounds"] == 1:
+            del found["rounds"]  # runs of one round keep their names
         found["model"]["name"] = Path(found["model"]["name"]).name  # checksums say which files, wherever these lie
         for section, key in ((found, "simulations"), (found["observed"], "data")):
             section[key] = None if section[key] is None else Path(section[key]).name
@@ -118,10 +121,11 @@ def prepare(config: RunConfig) -> Prepared:
         _check_prior(config, model)
     filled = _filled(config, model, estimator)
     table = None if config.simulations is None else _table(config.simulations, model, estimator)
-    observed = None if config.observed.data is None else _given(config, model)
+    given = config.observed
+    observed = None if given.data is None else read_one(given.data, model, columns=given.columns)
     _check_observed(filled, model, estimator, observed)
     named = {"simulations": config.simulations, "observed": config.observed.data}
-    checksums = {key: _files.digest(path) for key, path in named.items() if path is not None}
+    checksums = {key: _simulations.digest(path) for key, path in named.items() if path is not None}
     return Prepared(
         config=filled, model=model, estimator=estimator, simulations=table, observed=observed,
         checksums=checksums | _own_model.digest(section.name),
@@ -188,8 +192,8 @@ def _usual(model: Model, estimator: NPE | NLE | NRE) -> int:
     return usual
 
 
-def _table(path: str, model: Model, estimator: NPE | NLE | NRE) -> Mapping[str, Any]:
-    """Read simulations, and check them before anything is written."""
+def _table(path: str, model: Model, estimator: NPE | NLE | NRE) -> Mapping[str, Any] | Pool:
+    """Read simulations, and check them before anything is written; the shards of a pool when they are read."""
     if model.decisions is not None and vars(estimator).get("unit") == model.decisions.schema.trial:
         raise ModelError(
             f"decisions of {model.name} are learned from fresh simulations only; got {path}. Leave simulations out, or "
@@ -197,7 +201,7 @@ def _table(path: str, model: Model, estimator: NPE | NLE | NRE) -> Mapping[str, 
         )
     found = _simulations.simulations(path, model=model)
     try:
-        checked = tables.check(model, found)
+        checked = tables.check_pool(model, found) if isinstance(found, Pool) else tables.check(model, found)
         if isinstance(estimator, NPE) and isinstance(estimator.trials, tuple):
             tables.check_trials(checked, estimator.trials)
     except (DataError, ModelError) as error:
@@ -205,11 +209,30 @@ def _table(path: str, model: Model, estimator: NPE | NLE | NRE) -> Mapping[str, 
     return found
 
 
-def _given(config: RunConfig, model: Model) -> Group:
-    """Read the data of one subject."""
+def read_one(path: str, model: Model, *, columns: Mapping[str, str]) -> Group:
+    """Read a file of the data of one subject.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    model : Model
+        Whose data they are.
+    columns : mapping of str to str
+        What the file calls the model's columns, where names differ.
+
+    Returns
+    -------
+    Group
+        The data.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be used.
+    """
     layout = _layouts.of(model) if model.name in registry.NAMES else _own_layout(model)
-    columns = config.observed.columns
-    return _tables.read_groups(str(config.observed.data), layout, columns=columns)[0]
+    return _tables.read_groups(path, layout, columns=columns)[0]
 
 
 def _own_layout(model: Model) -> _layouts.Layout:

@@ -194,10 +194,14 @@ class _Job:
     def learned(self) -> Likelihood | Posterior:
         """What is learned: trained, or loaded if that was done."""
         config = self.prepared.config
-        table = {} if self.prepared.simulations is None else {"simulations": self.prepared.simulations}
+        given = self.prepared.simulations
+        table: dict[str, Any] = {} if given is None else {"simulations": given}
+        if config.rounds > 1:
+            table |= {"rounds": config.rounds, "observed": self._observed()[0].data}
 
         def epoch(event: dict[str, Any]) -> None:
-            text = f"epoch {event['epoch']} of {event['epochs']}, validation loss {event['validation_loss']:.4f}"
+            text = f"round {event['round']} of {event['rounds']}, " if "round" in event else ""
+            text += f"epoch {event['epoch']} of {event['epochs']}, validation loss {event['validation_loss']:.4f}"
             self._tell("train", text, event["pairs"], event["budget"])
 
         return self.prepared.estimator.fit(
@@ -273,7 +277,7 @@ class _Job:
     def _validate(self) -> dict[str, Any]:
         """Recover parameters of simulated data sets, and look at the ranks of these."""
         config, sizes = self.prepared.config, self.prepared.config.validation
-        number = max(sizes.recovery, sizes.sbc)
+        number = max(sizes.recovery, sizes.sbc) if config.rounds == 1 else 0  # else it is right for one data set alone
         if number == 0:
             return {}
         made = diagnostics.simulated(

@@ -12,13 +12,16 @@ import numpy as np
 
 from firstpassage import seeds
 from firstpassage.errors import ArtefactError, DataError, ModelError
-from firstpassage.estimators import _atomic
+from firstpassage.estimators import _atomic, pools
+from firstpassage.estimators.pools import Pool
 from firstpassage.models.model import Model
 from firstpassage.pipeline import _files
 
 CARD = "firstpassage"  # the name under which a file says what it holds
 _CHUNK = 100_000  # trials that are simulated at once, about
-_REMEDY = "Pass a .npz file with an array for each parameter and variable, or a table with a row for each simulation."
+_REMEDY = (
+    "Pass a .npz file with an array for each parameter and variable, a table with a row for each simulation, or a pool."
+)
 Progress = Callable[[dict[str, Any]], None]
 Table = dict[str, np.ndarray]
 
@@ -92,33 +95,40 @@ def simulate(
     return path
 
 
-def simulations(path: str | Path, *, model: Model | None = None) -> Table:
-    """Read a table of simulations: a file of `simulate`, or one's own.
+def simulations(path: str | Path, *, model: Model | None = None) -> Table | Pool:
+    """Read a table of simulations, a file of `simulate` or one's own; or open a pool, whose rows stay on disk.
 
     Parameters
     ----------
     path : str or Path
-        A .npz file, or a parquet or CSV table, with the names of parameters and variables.
+        A .npz file, or a parquet or CSV table, with the names of parameters and variables; or the folder of a pool.
     model : Model, optional
         For which they are meant.
 
     Returns
     -------
-    dict of str to ndarray
+    dict of str to ndarray, or Pool
         What ``fit(simulations=...)`` takes.
 
     Raises
     ------
     DataError
         If the file cannot be read, or says that it is of another model, box or constants.
+    ArtefactError
+        If a pool is not finished, or its index cannot be understood.
 
     Examples
     --------
     See `simulate`.
     """
+    if is_pool(path):
+        pool = pools.read(path)
+        if model is not None:
+            pool.check(model)
+        return pool
     card, table = _read(Path(path))
     if model is not None and card is not None:
-        differ = [name for name, value in _description(model).items() if card.get(name) != value]
+        differ = [name for name, value in pools.describe(model).items() if card.get(name) != value]
         if differ:
             theirs = {name: card.get(name) for name in differ}
             raise DataError(
@@ -128,6 +138,38 @@ def simulations(path: str | Path, *, model: Model | None = None) -> Table:
     return table
 
 
+def is_pool(path: str | Path) -> bool:
+    """Tell whether a path is that of a pool, finished or not.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file or folder.
+
+    Returns
+    -------
+    bool
+        False also if there is nothing.
+    """
+    return (Path(path) / pools.INDEX).is_file()
+
+
+def digest(path: str | Path) -> str:
+    """Compute a digest of the simulations in a file or a pool.
+
+    Parameters
+    ----------
+    path : str or Path
+        That was read before.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    return pools.read(path).digest if is_pool(path) else _files.digest(path)
+
+
 def _begun(model: Model, path: Path, *, trials: int, append: bool) -> tuple[dict[str, Any], Table]:
     """Check where the table goes; give the card and the rows that are there."""
     table_like = path.suffix in _files.PARQUET
@@ -135,7 +177,7 @@ def _begun(model: Model, path: Path, *, trials: int, append: bool) -> tuple[dict
         raise ArtefactError(f"simulations must go into a .npz or .parquet file; got {path}. Change its ending.")
     if table_like and trials > 1:
         raise ArtefactError(f"a parquet file holds one trial a row; got trials={trials}. Choose a .npz file.")
-    wanted = _description(model) | {"trials": trials}
+    wanted = pools.describe(model) | {"trials": trials}
     if not path.exists():
         return {**wanted, "blocks": []}, {}
     if not append:
@@ -146,16 +188,6 @@ def _begun(model: Model, path: Path, *, trials: int, append: bool) -> tuple[dict
         what = f"with other {', '.join(differ)}" if card else "without saying of which model"
         raise ArtefactError(f"only simulations of the same model can be added to {path}; it was written {what}.")
     return card, table
-
-
-def _description(model: Model) -> dict[str, Any]:
-    """Say what determines the distribution of the rows, as JSON holds it."""
-    content = {
-        "model": model.name,
-        "bounds": {p.name: list(p.bounds) for p in model.parameters},
-        "settings": dict(model.settings),
-    }
-    return json.loads(json.dumps(content, default=str))
 
 
 def _drawn(model: Model, n: int, *, trials: int, seed: int, progress: Progress | None) -> Table:

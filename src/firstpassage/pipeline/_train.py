@@ -15,7 +15,7 @@ from firstpassage.estimators.nle import NLE
 from firstpassage.estimators.npe import NPE
 from firstpassage.estimators.nre import NRE
 from firstpassage.models import plain
-from firstpassage.pipeline import _files, _own_model, _simulations
+from firstpassage.pipeline import _files, _own_model, _prepare, _simulations
 from firstpassage.pipeline._folder import run_folder
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class TrainSettings:
     unit : str, optional
         For nle and nre of foraging: what a trial is, "patch" if None; nle can learn statistics of a "window", too.
     simulations : str, optional
-        A file of simulations to train from, such as `simulate` writes.
+        A file or a pool of simulations to train from, such as `simulate` and `pool` write.
+    rounds : int
+        More than one: simulate in rounds, after the first where the parameters are plausible given `observed`.
+    observed : str, optional
+        A file of the data of one subject, which several rounds need.
 
     Raises
     ------
@@ -71,6 +75,8 @@ class TrainSettings:
     trials: tuple[int, int] | None = None
     unit: str | None = None
     simulations: str | None = None
+    rounds: int = 1
+    observed: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, before anything is written."""
@@ -84,6 +90,13 @@ class TrainSettings:
             )
         if self.unit is not None and self.method == "npe":
             raise ModelError(f"a unit belongs to nle and nre; npe learns whole data sets and got {self.unit!r}.")
+        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 1:
+            raise ModelError(f"rounds must be a positive integer; got {self.rounds!r}. Pass 1 for all data sets.")
+        if (self.rounds > 1) != (self.observed is not None):
+            raise ModelError(
+                f"several rounds go with the observed data of one subject; got rounds={self.rounds} and observed="
+                f"{self.observed}. Give both, or neither."
+            )
         estimator = self.estimator()
         if isinstance(estimator, NPE):
             object.__setattr__(self, "trials", estimator.trials)
@@ -101,7 +114,8 @@ class TrainSettings:
     @property
     def options(self) -> str:
         """The settings as the command line takes them."""
-        given = {"unit": self.unit, "simulations": self.simulations}
+        given: dict[str, Any] = {"unit": self.unit, "simulations": self.simulations, "observed": self.observed}
+        given["rounds"] = self.rounds if self.rounds > 1 else None
         given["trials"] = None if self.trials is None else f"{self.trials[0]},{self.trials[1]}"
         more = "".join(f" --{name} {value}" for name, value in given.items() if value is not None)
         return f"{self.model} --method {self.method} --budget {self.budget} --seed {self.seed}{more}"
@@ -114,10 +128,13 @@ class TrainSettings:
         dict
             As JSON can hold it.
         """
-        found = {name: value for name, value in asdict(self).items() if name != "simulations" or value is not None}
+        usual = {"simulations": None, "rounds": 1, "observed": None}  # which say nothing about a training
+        found = {name: value for name, value in asdict(self).items() if (name, value) not in usual.items()}
         checksums = _own_model.digest(self.model)
         if self.simulations is not None:
-            checksums["simulations"] = _files.digest(self.simulations)
+            checksums["simulations"] = _simulations.digest(self.simulations)
+        if self.observed is not None:
+            checksums["observed"] = _files.digest(self.observed)
         return found | ({"sha256": checksums} if checksums else {})
 
     def estimator(self) -> NPE | NLE | NRE:
@@ -160,6 +177,8 @@ class TrainRun:
     @property
     def simulations(self) -> int:
         """Count what was simulated: data sets or trials, see `TrainSettings`."""
+        if self.settings.rounds > 1:
+            return sum((self.learned.card or {})["rounds"]["simulations"])
         used, estimator = int(self.history["pairs"].iloc[-1]), self.settings.estimator()
         return used // estimator.passes if isinstance(estimator, NPE) else used
 
@@ -212,6 +231,9 @@ def train(
     table: dict[str, Any] = {}
     if settings.simulations is not None:
         table["simulations"] = _simulations.simulations(settings.simulations, model=estimator.model)
+    if settings.observed is not None:
+        table["observed"] = _prepare.read_one(settings.observed, estimator.model, columns={}).data
+        table["rounds"] = settings.rounds
     with run_folder(into, command="train", settings=settings.identity(), force=force) as folder:
         learned = estimator.fit(
             budget=settings.budget, seed=settings.seed, into=folder.path, progress=progress, **table

@@ -1,6 +1,7 @@
 """Plots: the only room that knows matplotlib; every function draws a result of the diagnostics."""
 
 from firstpassage.plots._break_even import break_even
+from firstpassage.plots._budget import budget
 from firstpassage.plots._calibration import calibration_ecdf, calibration_histogram
 from firstpassage.plots._comparison import comparison
 from firstpassage.plots._coverage import coverage
@@ -17,6 +18,7 @@ from firstpassage.plots._recovery import recovery
 from firstpassage.plots._save import save
 from firstpassage.plots._shrinkage import Estimates, shrinkage
 from firstpassage.plots._style import COLOURS, canvas, style
+from firstpassage.plots._sweep import sweep
 from firstpassage.plots._tarp import tarp
 from firstpassage.plots._traces import spike_counts, traces
 from firstpassage.plots._visits import visits
@@ -25,6 +27,7 @@ __all__ = [
     "COLOURS",
     "Estimates",
     "break_even",
+    "budget",
     "calibration_ecdf",
     "calibration_histogram",
     "canvas",
@@ -45,6 +48,7 @@ __all__ = [
     "shrinkage",
     "spike_counts",
     "style",
+    "sweep",
     "tarp",
     "traces",
     "visits",

@@ -35,6 +35,7 @@ def pairs(
     parameters: Sequence[Parameter],
     truth: Mapping[str, float] | None = None,
     prior: Mapping[str, np.ndarray] | None = None,
+    limits: Mapping[str, tuple[float, float]] | None = None,
     ax: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw posterior densities of all parameters and pairs of them, several methods laid over each other.
@@ -49,6 +50,8 @@ def pairs(
         Parameters that made the data: black lines.
     prior : mapping of str to ndarray, shape (draw,), optional
         Prior draws; if None, the prior of each Parameter, which is uniform on its bounds unless another is given.
+    limits : mapping of str to (float, float), optional
+        Ends of the axes, for some parameters, in their units; those of the draws and the truth if None.
     ax : ndarray of matplotlib.axes.Axes, shape (parameter, parameter), optional
         Where to draw; a new figure if None.
 
@@ -61,7 +64,8 @@ def pairs(
     Raises
     ------
     DataError
-        If a parameter is missing from draws, truth or prior, draws do not vary, or `ax` has another shape.
+        If a parameter is missing from draws, truth or prior, limits name another one or are reversed, draws do not
+        vary, or `ax` has another shape.
 
     Examples
     --------
@@ -75,6 +79,7 @@ def pairs(
     values = _values(draws, parameters)
     _check_names("truth", truth, parameters)
     _check_names("prior", prior, parameters)
+    _check_limits(limits or {}, parameters)
     with _style.style():
         panels = _panels(ax, len(parameters))
         for column, row in itertools.combinations_with_replacement(range(len(parameters)), 2):
@@ -84,7 +89,10 @@ def pairs(
             else:
                 _below(panel, {method: (v[x.name], v[y.name]) for method, v in values.items()})
         for row in range(len(parameters)):
-            _limits(panels, row, [v[parameters[row].name] for v in values.values()], truth, parameters)
+            name = parameters[row].name
+            given = None if limits is None else limits.get(name)
+            ends = given or _range([v[name] for v in values.values()], None if truth is None else truth[name])
+            _limits(panels, row, *ends)
             _prior(panels[row, row], parameters[row], prior)
             if truth is not None:
                 _truth(panels, row, truth[parameters[row].name])
@@ -227,23 +235,31 @@ def _regions(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     return axes[:, 0], axes[:, 1], density, levels.tolist()
 
 
-def _limits(
-    panels: np.ndarray,
-    row: int,
-    values: list[np.ndarray],
-    truth: Mapping[str, float] | None,
-    parameters: Sequence[Parameter],
-) -> None:
-    """Show the range of one parameter's draws and its truth alike in all panels."""
+def _check_limits(limits: Mapping[str, tuple[float, float]], parameters: Sequence[Parameter]) -> None:
+    """Refuse limits of no parameter, and ones that are no interval."""
+    for name, ends in limits.items():
+        if name not in {p.name for p in parameters} or len(ends) != 2 or not ends[0] < ends[1]:
+            raise DataError(
+                f"limits must map some of {', '.join(p.name for p in parameters)} to (lower, upper); got {name}: "
+                f"{ends!r}. Mend or drop it."
+            )
+
+
+def _range(values: list[np.ndarray], truth: float | None) -> tuple[float, float]:
+    """Find the range of one parameter's draws and its truth, with a margin."""
     low, high = np.quantile(np.concatenate(values), (0.0005, 0.9995))
     if truth is not None:
-        value = truth[parameters[row].name]
-        low, high = min(low, value), max(high, value)
+        low, high = min(low, truth), max(high, truth)
     margin = 0.06 * (high - low)
+    return low - margin, high + margin
+
+
+def _limits(panels: np.ndarray, row: int, low: float, high: float) -> None:
+    """Show one range alike in all panels."""
     for panel in panels[row:, row]:
-        panel.set_xlim(low - margin, high + margin)
+        panel.set_xlim(low, high)
     for panel in panels[row, :row]:
-        panel.set_ylim(low - margin, high + margin)
+        panel.set_ylim(low, high)
     panels[row, row].set_ylim(bottom=0)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 
 import matplotlib as mpl
@@ -29,11 +31,15 @@ OBSERVED_FILL = "#E8E8E8"
 TRUTH = "#000000"  # the parameter that made simulated data: a solid black line
 _OTHERS = ("#F0E442", "#56B4E9", "#8C564B")
 
+_DRAWING = threading.RLock()  # matplotlib's settings are of the whole process, and runs of a sweep may be threads
 _SHEET = resources.files("firstpassage.plots") / "firstpassage.mplstyle"
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """Apply the style sheet inside a with statement, and put the former settings back.
+
+    Whether figures are shown at once is no matter of looks, and stays as the backend sets it inside.
 
     Returns
     -------
@@ -45,8 +51,16 @@ def style() -> AbstractContextManager[None]:
     >>> with style():
     ...     axes = canvas(rows=1, columns=2)
     """
-    with resources.as_file(_SHEET) as sheet:
-        return mpl.style.context(sheet)
+    interactive = mpl.is_interactive()
+    try:
+        with _DRAWING, resources.as_file(_SHEET) as sheet, mpl.style.context(sheet):
+            try:
+                yield
+            finally:
+                interactive = mpl.is_interactive()
+    finally:
+        # A notebook's backend, loaded by the first figure, turns this on: put back, no further figure would be shown.
+        mpl.interactive(interactive)
 
 
 def canvas(*, rows: int, columns: int, width: float = 2.4, height: float = 2.3) -> np.ndarray:
