@@ -182,7 +182,7 @@ def independent(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
     """
     values = _draws.scalars(draws)
     number = next(iter(values.values())).size
-    sampled = draws.attrs.get("sampler") == "importance"
+    sampler = draws.attrs.get("sampler")
     known = {name: float(draws.attrs[name]) for name in ("pareto_k", "efficiency") if name in draws.attrs}
     return Independent(
         draws=number,
@@ -190,8 +190,8 @@ def independent(draws: xr.DataTree, *, box: Mapping[str, tuple[float, float]] | 
         pareto_k=known.get("pareto_k"),
         efficiency=known.get("efficiency"),
         edge=_edges(values, box),
-        source="an approximation" if sampled else "the network",
-        target="learned" if sampled and draws.attrs.get("kind") in ("nle", "nre") else "exact",
+        source={"importance": "an approximation", "smc": "sequential Monte Carlo"}.get(str(sampler), "the network"),
+        target="learned" if sampler == "importance" and draws.attrs.get("kind") in ("nle", "nre") else "exact",
     )
 
 

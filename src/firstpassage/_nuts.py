@@ -47,10 +47,11 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Draws (chain, draw) by parameter name, and the sampler's statistics of the same shape."""
+    """Draws (chain, draw) by parameter name, statistics of the same shape, and others of each step to the posterior."""
 
     theta: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray]
+    steps: dict[str, np.ndarray] | None = None
 
 
 def run(likelihood: Likelihood, x: np.ndarray, *, space: Space, settings: Settings, seed: int) -> Result:
@@ -87,6 +88,9 @@ def as_datatree(result: Result, *, observed: Mapping[str, np.ndarray], attribute
         dims={name: [*across, "trial"] for name in observed}
         | {name: across for name in (*result.theta, *result.statistics)},
     )
+    if result.steps is not None:
+        steps = {name: ([*across, "step"], values) for name, values in result.steps.items()}
+        tree["sample_stats"] = tree["sample_stats"].dataset.assign(steps)
     tree.attrs.update(attributes)
     return tree
 

@@ -1,4 +1,4 @@
-"""Choose how a likelihood is sampled: NUTS of one data set or of many, or importance sampling."""
+"""Choose how a likelihood is sampled: NUTS of one data set or of many, importance sampling, or particles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from firstpassage import _convergence, _importance, _nuts, _nuts_many, _subjects, seeds
+from firstpassage import _convergence, _importance, _nuts, _nuts_many, _smc, _subjects, seeds
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,6 +47,8 @@ def run(
     """Sample every data set; return draws (chain, draw, [dataset]) and the attributes of the tree."""
     if method == "importance":
         _importance.approximation(likelihood)
+    if method == "smc" or (method == "auto" and _several_modes(likelihood, x)):
+        return _by_smc(likelihood, x, space=space, settings=settings, seed=seed, many=many)
     if method == "nuts" or likelihood.approximation is None:
         return _by_nuts(likelihood, x, space=space, settings=settings, seed=seed, many=many), {"sampler": "nuts"}
     found = _by_importance(likelihood, x, space=space, settings=settings, seed=seed)
@@ -100,6 +102,38 @@ def _by_nuts(
     return _nuts.run(likelihood, x[0], space=space, settings=settings, seed=seed)
 
 
+def _several_modes(likelihood: Likelihood, x: Sequence[np.ndarray]) -> bool:
+    """Tell whether posteriors may have several modes, and are small enough for particles to find them."""
+    few = len(likelihood.parameters) <= _smc.MOST_PARAMETERS and max(map(len, x)) <= _smc.MOST_TRIALS
+    return few and likelihood.several_modes
+
+
+def _by_smc(
+    likelihood: Likelihood, x: Sequence[np.ndarray], *, space: Space, settings: _nuts.Settings, seed: int, many: bool
+) -> _Found:
+    """Run particles on every data set; draws of number i depend on the seed and i alone."""
+    draws = settings.draws * settings.chains
+
+    def one(i: int) -> _smc.Sampled:
+        with _subjects.named(i) if many else nullcontext():
+            return _smc.sample(likelihood, x[i], space=space, draws=draws, seed=seeds.derive(seed, f"data set {i}"))
+
+    found = _each(one, len(x))
+    result = _shaped(_result(likelihood, found, settings=settings), many=many)
+    steps = _smc.steps(found)
+    steps = {name: value if many else value[0] for name, value in steps.items()}
+    verdicts = [_smc.verdict(one) for one in found]
+    attributes = {name: [one[name] for one in verdicts] if many else verdicts[0][name] for name in verdicts[0]}
+    result = _nuts.Result(theta=result.theta, statistics=result.statistics, steps=steps)
+    return result, {**attributes, "sampler": ["smc"] * len(x) if many else "smc"}
+
+
+def _each(one: Callable[[int], Any], n: int) -> list[Any]:
+    """Do the data sets 0 to n - 1, some at a time."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return list(pool.map(one, range(n)))
+
+
 def _by_importance(
     likelihood: Likelihood, x: Sequence[np.ndarray], *, space: Space, settings: _nuts.Settings, seed: int
 ) -> list[_importance.Corrected]:
@@ -112,12 +146,11 @@ def _by_importance(
                 likelihood, x[i], space=space, draws=draws, seed=seeds.derive(seed, f"data set {i}")
             )
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(one, range(len(x))))
+    return _each(one, len(x))
 
 
 def _result(
-    likelihood: Likelihood, found: Sequence[_importance.Corrected], *, settings: _nuts.Settings
+    likelihood: Likelihood, found: Sequence[_importance.Corrected] | Sequence[_smc.Sampled], *, settings: _nuts.Settings
 ) -> _nuts.Result:
     """Put the draws of all data sets into arrays (chain, draw, dataset)."""
     shape = (settings.chains, settings.draws, len(found))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from firstpassage import _priors
+from firstpassage._priors import Dependent
 from firstpassage.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,6 +51,15 @@ class Space(Protocol):
     def log_height(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
         """Evaluate the prior whose modes are sought: without the Jacobian of a map onto the box."""
 
+    def base(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (n, coordinate) from a part of the prior that is easy to draw from."""
+
+    def log_base(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
+        """Evaluate the log density of that part at one point in JAX, up to a constant."""
+
+    def log_rest(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
+        """Evaluate what the prior has beside it: both sum to `log_prior`."""
+
     def many(self, z: np.ndarray, ends: np.ndarray) -> Many:
         """Give the parameters by name and the log density of the prior, up to a constant, of points (draw, ...)."""
 
@@ -63,10 +74,13 @@ class Box:
         Of the parameters.
     priors : tuple
         Distributions; None is uniform.
+    dependent : Dependent, optional
+        A joint prior, beside which the others are uniform.
     """
 
     names: tuple[str, ...]
     priors: tuple[Any, ...]
+    dependent: Dependent | None = None
 
     def ends(self, likelihood: Likelihood, x: np.ndarray) -> np.ndarray:
         """Intersect the box, what the data allow and the priors' supports."""
@@ -90,17 +104,31 @@ class Box:
 
     def log_prior(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
         """Sum the priors, and the logistic map's Jacobian."""
-        import jax
-        import jax.numpy as jnp
-
-        return jnp.sum(jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)) + self.log_height(z, low, high)
+        return self.log_base(z, low, high) + self.log_height(z, low, high)
 
     def log_height(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
         """Sum the priors."""
         import jax.numpy as jnp
 
         theta = self.parameters(z, low, high)
-        return sum((p.log_prob(theta[i]) for i, p in enumerate(self.priors) if p is not None), jnp.zeros(()))
+        whole = jnp.zeros(()) if self.dependent is None else self.dependent.log_prob(theta)
+        return sum((p.log_prob(theta[i]) for i, p in enumerate(self.priors) if p is not None), whole)
+
+    def base(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points that are uniform in the box."""
+        return rng.logistic(size=(n, len(self.names)))
+
+    def log_base(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
+        """Evaluate the logistic map's Jacobian, which is the density of such points."""
+        import jax
+        import jax.numpy as jnp
+
+        del low, high
+        return jnp.sum(jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z))
+
+    def log_rest(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
+        """Sum the priors."""
+        return self.log_height(z, low, high)
 
     def many(self, z: np.ndarray, ends: np.ndarray) -> Many:
         """Do both for many points, without compiling."""
@@ -110,7 +138,7 @@ class Box:
         named = dict(zip(self.names, theta.T, strict=True))
         for name, prior in zip(self.names, self.priors, strict=True):
             log_prior = log_prior + (0.0 if prior is None else np.asarray(prior.log_prob(named[name])))
-        return named, log_prior
+        return named, log_prior + (0.0 if self.dependent is None else self.dependent.log_density(named))
 
 
 @dataclass(frozen=True)
@@ -156,6 +184,21 @@ class Coordinates:
         """Evaluate the same: that of parameters is infinite at an atom."""
         return self.log_prior(z, low, high)
 
+    def base(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw from the prior."""
+        return np.asarray((self.joint.sample(n, rng) - self.scaling[0]) / self.scaling[1])
+
+    def log_base(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
+        """Evaluate the prior's density of the coordinates."""
+        return self.log_prior(z, low, high)
+
+    def log_rest(self, z: jax.Array, low: Any, high: Any) -> jax.Array:
+        """Give 0: that was all of it."""
+        import jax.numpy as jnp
+
+        del z, low, high
+        return jnp.zeros(())
+
     def many(self, z: np.ndarray, ends: np.ndarray) -> Many:
         """Do both for many points."""
         del ends
@@ -181,14 +224,27 @@ def choose(likelihood: Likelihood, given: Mapping[str, Any]) -> Space:
     unknown = sorted(set(given) - set(likelihood.parameter_names))
     if unknown:
         raise ModelError(f"prior names {unknown}; the parameters are {', '.join(likelihood.parameter_names)}.")
-    if likelihood.joint is None:
-        return Box(likelihood.parameter_names, tuple(given.get(p.name, p.prior) for p in likelihood.parameters))
+    given = {name: _priors.scalar(name, prior) for name, prior in given.items()}
+    names, own = likelihood.parameter_names, likelihood.dependent
+    joint = own if isinstance(own, Dependent) else None
+    if joint is not own and set(given) != set(names):
+        raise ModelError(
+            f"the prior of {likelihood.model} is a function that can only be sampled, so that only NPE can use it; got "
+            f"priors for {', '.join(given) or 'nothing'}. Pass prior= with one for every parameter, or give the Model "
+            "one with a density."
+        )
+    if set(given) == set(names) and likelihood.joint is None:
+        return Box(names, tuple(given[name] for name in names))
+    if own is None and likelihood.joint is None:
+        return Box(names, tuple(given.get(p.name, p.prior) for p in likelihood.parameters))
     if given:
         raise ModelError(
             f"the prior of {likelihood.model} is a joint one, of parameters that depend on each other; got one for "
             f"{', '.join(given)} alone. Make the model with another joint prior, or write the priors with PyMC."
         )
-    return Coordinates(likelihood.joint)
+    if likelihood.joint is not None:
+        return Coordinates(likelihood.joint)
+    return Box(names, (None,) * len(names), joint)
 
 
 def prior_support(name: str, prior: Any) -> tuple[float, float]:
@@ -206,4 +262,7 @@ def prior_support(name: str, prior: Any) -> tuple[float, float]:
         return float(ends[0]), float(ends[1])
     if not callable(prior.log_prob if "log_prob" in dir(prior) else None):
         raise ModelError(f"the prior of {name} must be a NumPyro distribution or have log_prob; got {prior!r}.")
+    if "support" in dir(prior):
+        low, high = prior.support
+        return float(low), float(high)
     return -np.inf, np.inf

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from firstpassage import _nuts, _sampling, _spaces, _subjects, _sums, _values
+from firstpassage import _mode, _nuts, _sampling, _spaces, _subjects, _sums, _values
+from firstpassage._conversions import AbstractConvertible
 from firstpassage.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from firstpassage._priors import Dependent
     from firstpassage.models.joint import Joint
     from firstpassage.models.parameter import Parameter
 
-Method = Literal["auto", "nuts", "importance"]
+Method = Literal["auto", "nuts", "importance", "smc"]
 Kind = Literal["exact", "approximate", "nle", "nre"]
 Precision = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Likelihood:
+class Likelihood(AbstractConvertible):
     """Give the log density of every trial as a function of the parameters.
 
     Made by ``model.exact``, by ``NRE(model).fit(...)``, ``load`` and ``pretrained``; seldom by hand.
@@ -67,6 +69,10 @@ class Likelihood:
         a dict of (draw,) or (draw, trial) arrays inside the box.
     joint : Joint, optional
         The prior of parameters that depend on each other; `sample` then works in its coordinates.
+    dependent : Dependent or callable, optional
+        The joint prior that a user brought. A function has no density: `sample` must then be given all priors.
+    several_modes : bool
+        Whether posteriors may have several modes, which NUTS would not find the shares of.
     start : callable, optional
         ``start(x) -> {name: (value, width)}``, (trial,) each: about where the parameters of each trial lie.
     precision : {"float64", "float32"}
@@ -98,6 +104,8 @@ class Likelihood:
     approximation: Likelihood | None = None
     sums: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
     joint: Joint | None = None
+    dependent: Dependent | Callable[..., Any] | None = None
+    several_modes: bool = False
     start: Callable[[np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]] | None = None
     precision: Precision = "float64"
     card: Mapping[str, Any] | None = None
@@ -313,18 +321,21 @@ class Likelihood:
         prior : mapping of str to distribution, optional
             NumPyro distributions, or objects with a JAX ``log_prob``, which replace the model's own priors for
             the parameters named. All priors are cut to the box. Not where the model has a joint prior.
-        method : {"auto", "nuts", "importance"}
+        method : {"auto", "nuts", "importance", "smc"}
             NUTS; or, for likelihoods with a quick approximation, draws of the approximate posterior weighed by this
-            likelihood. ``"auto"`` is the latter where it can be trusted (Pareto k up to .7), NUTS otherwise.
+            likelihood; or sequential Monte Carlo, which finds several modes and their shares. ``"auto"`` is the last
+            where posteriors may have several modes (those of your own models) if there are up to 16 parameters and 64
+            trials; else the second where it can be trusted (Pareto k up to .7), and NUTS otherwise.
 
         Returns
         -------
         xarray.DataTree
             Groups posterior, sample_stats (for NUTS diverging, lp, energy, n_steps, tree_depth, acceptance_rate,
-            step_size; for importance sampling lp) and observed_data, as ArviZ reads it. ``.attrs`` hold pareto_k,
-            efficiency, effective (number of draws) after importance sampling, and after NUTS of one subject the verdict
-            on its chains, as `firstpassage.sample` writes it. With a list, draws have the dimensions
-            (chain, draw, dataset), and data (dataset, trial), NaN beyond a subject's last trial.
+            step_size; for importance sampling lp; for sequential Monte Carlo lp, and for each of its steps power, ess
+            and accepted) and observed_data, as ArviZ reads it. ``.attrs`` hold pareto_k, efficiency, effective (number
+            of draws) after importance sampling, effective and a verdict after sequential Monte Carlo, and after NUTS of
+            one subject the verdict on its chains, as `firstpassage.sample` writes it. With a list, draws have the
+            dimensions (chain, draw, dataset), and data (dataset, trial), NaN beyond a subject's last trial.
 
         Raises
         ------
@@ -338,7 +349,8 @@ class Likelihood:
         Hoffman and Gelman (2014), The No-U-Turn Sampler. For one subject, sampler and adaptation are those of
         BlackJAX; for many, the same algorithm with one leapfrog step of every chain at a time, and where the warm-up
         finds the draws of a chain correlated, only each second to fifth is kept. Vehtari, Simpson, Gelman, Yao and
-        Gabry (2024), Pareto smoothed importance sampling.
+        Gabry (2024), Pareto smoothed importance sampling. Del Moral, Doucet and Jasra (2006), Sequential Monte Carlo
+        samplers.
 
         Examples
         --------
@@ -358,40 +370,26 @@ class Likelihood:
         result, attributes = _sampling.run(self, x, space=space, settings=settings, seed=seed, method=method, many=many)
         return _sampling.tree(self, x, result=result, attributes=attributes, many=many)
 
-    def distribution(self) -> Any:
-        """Make the PyMC distribution: BayesFlow's `NeuralDistribution`, safe.
+    def map(self, data: Any, *, seed: int = 0, prior: Mapping[str, Any] | None = None) -> dict[str, float]:
+        """Find the parameters of highest posterior density for one subject; of several modes, the highest.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like
+            One subject's trials.
+        seed : int
+            Of the starting points.
+        prior : mapping of str to distribution, optional
+            As for `sample`.
 
         Returns
         -------
-        bayesflow.wrappers.pymc.NeuralDistribution
-            Call it inside ``pm.Model()`` as ``dist("obs", v=..., a=..., observed=data)``. `observe` does the same
-            without loading BayesFlow.
+        dict of str to float
+            The mode of the density of the parameters; with a joint prior in coordinates, of these.
+
+        Raises
+        ------
+        DataError
+            If the data are not usable, or impossible everywhere.
         """
-        from firstpassage.bridges.pymc import distribution
-
-        return distribution(self)
-
-    def to_numpyro(self) -> Any:
-        """Make the NumPyro distribution of a trial.
-
-        Returns
-        -------
-        type
-            A `numpyro.distributions.Distribution` with the parameters as keywords:
-            ``numpyro.sample("obs", Obs(v=..., a=...), obs=Obs.read(data))``; see `bridges.numpyro`.
-        """
-        from firstpassage.bridges.numpyro import make
-
-        return make(self)
-
-    def to_hssm(self, *, p_outlier: Any = None) -> dict[str, Any]:
-        """Give the arguments with which ``hssm.HSSM(data, **likelihood.to_hssm())`` uses this likelihood.
-
-        Returns
-        -------
-        dict
-            See `bridges.hssm`, also for `p_outlier`, the probability of a lapse or its prior; None is 0.
-        """
-        from firstpassage.bridges.hssm import settings
-
-        return settings(self, p_outlier=p_outlier)
+        return _mode.find(self, self.read(data), space=_spaces.choose(self, prior or {}), seed=seed)

@@ -137,6 +137,11 @@ def draw(likelihood: Likelihood, names: tuple[str, ...], bounds: Mapping[str, _B
             f"priors takes names among {', '.join(likelihood.parameter_names)}, each once; got "
             f"{', '.join(map(repr, wanted))}. Leave the names out to get all."
         )
+    if likelihood.dependent is not None:
+        raise ModelError(
+            f"{likelihood.model} has a joint prior of its own, which cannot be sampled one by one. Sample it inside "
+            "the NumPyro model."
+        )
     if likelihood.joint is not None:
         made = _jointly(likelihood.joint, wanted)
         return tuple(made[name] for name in wanted)

@@ -10,6 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from firstpassage._pymc_priors import PyMCPrior
 from firstpassage.bridges._below import Below
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
@@ -57,6 +58,11 @@ def make(
         If a prior has no counterpart in PyMC, or misses the box, or a joint prior is asked for a parameter without the
         one below which it stays.
     """
+    if likelihood.dependent is not None:
+        raise ModelError(
+            f"{likelihood.model} has a joint prior of its own, which cannot be made of PyMC variables one by one. "
+            "Write it with PyMC, inside the model."
+        )
     if likelihood.joint is not None:
         made = _jointly(likelihood.joint, names)
         return tuple(made[name] for name in names)
@@ -141,13 +147,10 @@ def register(parameter: Parameter, dims: tuple[str, ...] | None) -> TensorVariab
     ModelError
         If the prior has no counterpart in PyMC, or misses the bounds.
     """
+    if isinstance(parameter.prior, PyMCPrior):
+        return _own(parameter, parameter.prior, dims)
     family, arguments, support = _translate(parameter)
-    low, high = max(support[0], parameter.bounds[0]), min(support[1], parameter.bounds[1])
-    if low >= high:
-        raise ModelError(
-            f"the prior of {parameter.name} lives on [{support[0]:g}, {support[1]:g}], which misses its box "
-            f"{parameter.bounds}. Choose a prior that overlaps it."
-        )
+    low, high = _overlap(parameter, support)
     if family == "Uniform":
         return pm.Uniform(parameter.name, low, high, dims=dims)
     if family == _LOGARITHMIC:
@@ -159,6 +162,29 @@ def register(parameter: Parameter, dims: tuple[str, ...] | None) -> TensorVariab
     if (low, high) == support:
         return distribution(parameter.name, **arguments, dims=dims)
     return pm.Truncated(parameter.name, distribution.dist(**arguments), lower=low, upper=high, dims=dims)
+
+
+def _overlap(parameter: Parameter, support: _Bounds) -> _Bounds:
+    """Intersect the box with the support of a prior."""
+    low, high = max(support[0], parameter.bounds[0]), min(support[1], parameter.bounds[1])
+    if low >= high:
+        raise ModelError(
+            f"the prior of {parameter.name} lives on [{support[0]:g}, {support[1]:g}], which misses its box "
+            f"{parameter.bounds}. Choose a prior that overlaps it."
+        )
+    return low, high
+
+
+def _own(parameter: Parameter, prior: PyMCPrior, dims: tuple[str, ...] | None) -> TensorVariable:
+    """Register a prior that was written with PyMC."""
+    low, high = _overlap(parameter, prior.support)
+    try:
+        return pm.Truncated(parameter.name, prior.variable, lower=low, upper=high, dims=dims)
+    except (NotImplementedError, ValueError) as error:
+        raise ModelError(
+            f"the prior of {parameter.name} must be one that PyMC can cut to its box {parameter.bounds}; got "
+            f"{prior.variable.owner.op}: {error}. Write this prior with PyMC inside the model."
+        ) from error
 
 
 def _translate(parameter: Parameter) -> tuple[str, dict[str, float], _Bounds]:

@@ -147,7 +147,8 @@ def simulated(
     """Simulate data sets from the prior and sample the posterior of each, all in one call of the sampler.
 
     A likelihood is sampled by NUTS: two chains of 400 warm-up and 500 kept steps (more for more than 200 draws),
-    thinned evenly over both; or, if it has a quick approximation, by as many draws from importance sampling.
+    thinned evenly over both; or, if it has a quick approximation, by as many draws from importance sampling; or, if
+    its posteriors may have several modes and are small, by as many from sequential Monte Carlo.
 
     Parameters
     ----------
@@ -368,7 +369,7 @@ def _statistics(chains: Mapping[str, np.ndarray], found: Mapping[Any, Any]) -> t
         return np.full(datasets, float(draws)), np.full(datasets, np.nan)
     ess, r_hat = _of_chains(chains)
     if "effective" in found:
-        weighed = np.array(found["sampler"]) == "importance"
+        weighed = np.isin(np.array(found["sampler"]), ("importance", "smc"))
         effective = np.minimum(found["effective"], number * draws)  # proposals were more
         ess, r_hat = np.where(weighed, effective, ess), np.where(weighed, np.nan, r_hat)
     return ess, r_hat

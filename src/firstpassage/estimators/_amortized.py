@@ -15,7 +15,7 @@ backend.require_jax()
 import bayesflow as bf  # noqa: E402
 from bayesflow.utils.serialization import serializable  # noqa: E402
 
-from firstpassage.estimators import _deepset, _flow_layers, _flows, _forward, _steps  # noqa: E402
+from firstpassage.estimators import _deepset, _flow_layers, _flows, _forward, _scale, _steps, _strided  # noqa: E402
 
 Element = Literal["trial", "decision"]
 _STEPS = 16  # of a series to build a network for; any other number will do
@@ -132,6 +132,57 @@ class DeepSetNetwork(bf.networks.SummaryNetwork):
 
 
 @serializable("firstpassage.estimators")
+class StridedNetwork(bf.networks.SummaryNetwork):
+    """Learn summaries of a time series by strided convolutions and a perceptron.
+
+    Parameters
+    ----------
+    channels : int
+        Units of each convolution.
+    widths : sequence of int
+        Hidden widths of the perceptron.
+    size : int
+        Number of learned summaries.
+    activation : str
+        Of the hidden layers.
+    seed : int
+        Of the first weights.
+    """
+
+    def __init__(
+        self, channels: int, widths: tuple[int, ...], size: int, activation: str = "silu", seed: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.channels, self.widths, self.size = channels, tuple(widths), size
+        self.activation, self.seed = activation, seed
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what makes the same untrained network."""
+        own = {"channels": self.channels, "widths": list(self.widths), "size": self.size}
+        return super().get_config() | own | {"activation": self.activation, "seed": self.seed}
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for series of this length."""
+        first: dict[str, np.ndarray] = {}
+        rng, channels = np.random.default_rng(self.seed), input_shape[-1]
+        for layer in range(_strided.depth(input_shape[-2])):
+            first |= _layer(f"summary/time/{layer}", _strided.inputs(channels), self.channels, rng)
+            channels = self.channels
+        sizes = ((_strided.left(input_shape[-2]) + 1) * channels, *self.widths)
+        self.named = _flow_layers.hold(self, first | _layers("summary", (*sizes, self.size), rng))
+        self.fixed = {f"summary/{i}/skip": np.ones((), np.float32) for i in _same(sizes)}
+
+    def call(self, x: Any, training: bool = False, **_: Any) -> Any:
+        """Give the learned summaries (dataset, size) of series (dataset, time, channel)."""
+        del training
+        return _strided.summaries(_flow_layers.values(self) | self.fixed, x, activation=self.activation)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Say the shape of the learned summaries."""
+        return (input_shape[0], self.size)
+
+
+@serializable("firstpassage.estimators")
 class SeededDeepSet(bf.networks.DeepSet):
     """BayesFlow's deep set with its own settings, of which nothing depends on a global generator.
 
@@ -222,6 +273,8 @@ def network(settings: Mapping[str, Any], *, seed: int) -> Any:
             return DeepSetNetwork(single, widths, size, activation=activation, seed=seed, element=element)
         case "bayesflow":
             return SeededDeepSet(size, seed=seed)
+        case "series":
+            return StridedNetwork(int(settings["hidden"]), widths, size, activation=activation, seed=seed)
     return MomentNetwork(widths, size, activation=activation, seed=seed)
 
 
@@ -243,8 +296,11 @@ class AmortizedPosterior(bf.estimators.BasicEstimator):
         summary = _flow_layers.arrays(self.summary_network) | self.summary_network.fixed
         return summary | _flows.exported(self.inference_network) | self.scaling
 
-    def scale_by(self, features: np.ndarray) -> None:
-        """Keep centre and scale of fixed statistics or trials, by which data are standardised before the network."""
+    def scale_by(self, features: np.ndarray, *, bend: bool = False) -> None:
+        """Keep centre and scale of statistics or trials before the network; heavy tails are bent where asked."""
+        if bend:
+            self.scaling = {"features/set": _scale.measure(features)}
+            return
         spread = np.maximum(features.std(0), 1e-6)
         self.scaling = {"features/set": np.stack([features.mean(0), spread]).astype(np.float32)}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from firstpassage.estimators import _quick
+from firstpassage.estimators import _quick, _rounds_card
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import plain
 from firstpassage.models.model import Model
@@ -28,8 +28,8 @@ def assemble(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, 
     if card["kind"] == "npe":
         from firstpassage.estimators import posterior
 
-        return posterior.assemble(model, arrays, full)
-    return _likelihood(model, arrays, full)
+        return _rounds_card.bound(posterior.assemble(model, arrays, full), full)
+    return _rounds_card.bound(_likelihood(model, arrays, full), full)
 
 
 def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> Likelihood:
@@ -40,6 +40,7 @@ def _likelihood(model: Model, arrays: Mapping[str, np.ndarray], card: Mapping[st
         read=data.read, density=_density(model, arrays, card), limits=data.limits, describe=data.describe,
         table=data.table, simulate=data.simulate or partial(simulate_rows, model), precision="float32",
         card=dict(card), arrays=dict(arrays), joint=model.joint, start=_start(model, card),
+        dependent=model.dependent, several_modes=model.exact is None,
     )  # fmt: skip
     return _quick.quick(learned, model, data)
 

@@ -10,16 +10,17 @@ backend.require_jax()
 
 import bayesflow as bf  # noqa: E402
 
-from firstpassage.estimators import _features, _flows  # noqa: E402
+from firstpassage.estimators import _features, _flows, _scale  # noqa: E402
 from firstpassage.estimators._stream import Feed  # noqa: E402
 
 
 class DensityEstimator(bf.BasicEstimator):
     """BayesFlow's estimator around a flow, with centre and scale of parameters and data that are measured once."""
 
-    def scale_by(self, theta: np.ndarray, x: np.ndarray) -> None:
-        """Keep centre and scale of parameters (n, parameter) and data (n, column)."""
-        self.scaling = {"features/theta": _features.moments(theta), "features/x": _features.moments(x)}
+    def scale_by(self, theta: np.ndarray, x: np.ndarray, *, bend: bool = False) -> None:
+        """Keep centre and scale of parameters (n, parameter) and data (n, column); heavy tails are bent where asked."""
+        measure = _scale.measure if bend else _features.moments
+        self.scaling = {"features/theta": _features.moments(theta), "features/x": measure(x)}
 
     def standardised(self, feed: Feed) -> Feed:
         """Standardise what a feed gives."""
@@ -27,7 +28,7 @@ class DensityEstimator(bf.BasicEstimator):
 
         def scaled(n: int, purpose: str) -> dict[str, np.ndarray]:
             pairs = feed(n, purpose)
-            return {role: (pairs[role] - self.scaling[name][0]) / self.scaling[name][1] for role, name in roles.items()}
+            return {role: _scale.place(pairs[role], self.scaling[name]) for role, name in roles.items()}
 
         return scaled
 

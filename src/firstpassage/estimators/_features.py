@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from firstpassage.estimators import _scale
 from firstpassage.models.model import Model, Symmetry
 
 _SMALLEST_SCALE = 1e-6
@@ -23,8 +24,8 @@ class Features:
     ----------
     symmetry : Symmetry
         The maps.
-    pair, alone : ndarray, shape (2, feature)
-        Centre and scale of the coordinates of pairs, and of the data alone.
+    pair, alone : ndarray, shape (2, feature) or (3, feature)
+        Centre and scale of the coordinates of pairs, and of the data alone; and which are bent.
     """
 
     symmetry: Symmetry
@@ -33,18 +34,19 @@ class Features:
 
     def of_pair(self, x: Any, theta: Mapping[str, Any]) -> jax.Array:
         """Give the network's input for pairs: (..., feature)."""
-        return (self.symmetry.invariants(x, theta) - self.pair[0]) / self.pair[1]
+        return _scale.place(self.symmetry.invariants(x, theta), self.pair)
 
     def of_data(self, x: Any) -> jax.Array:
         """Give the network's input for data alone: (..., feature)."""
-        return (self.symmetry.evidence(x) - self.alone[0]) / self.alone[1]
+        return _scale.place(self.symmetry.evidence(x), self.alone)
 
 
-def fit(symmetry: Symmetry, theta: Mapping[str, np.ndarray], x: np.ndarray) -> Features:
-    """Measure centre and scale on simulated pairs: theta (n,), x (n, column)."""
+def fit(symmetry: Symmetry, theta: Mapping[str, np.ndarray], x: np.ndarray, *, bend: bool = False) -> Features:
+    """Measure centre and scale on simulated pairs: theta (n,), x (n, column); heavy tails are bent where asked."""
     pairs = symmetry.invariants(jnp.asarray(x, jnp.float32), {k: jnp.asarray(v, jnp.float32) for k, v in theta.items()})
     data = symmetry.evidence(jnp.asarray(x, jnp.float32))
-    return Features(symmetry, pair=moments(pairs), alone=moments(data))
+    measure = _scale.measure if bend else moments
+    return Features(symmetry, pair=measure(np.asarray(pairs)), alone=measure(np.asarray(data)))
 
 
 def plain(model: Model) -> Symmetry:

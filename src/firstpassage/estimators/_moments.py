@@ -22,7 +22,7 @@ def encoder(model: Model, *, trials: tuple[int, int]) -> Encode:
     """Choose how sets of trials become numbers."""
     if model.summary is not None:
         return _checked(model)
-    return _flat if trials == (1, 1) else _general
+    return flat if trials == (1, 1) else _general
 
 
 def _checked(model: Model) -> Encode:
@@ -40,7 +40,7 @@ def _checked(model: Model) -> Encode:
     return encode
 
 
-def _flat(x: np.ndarray) -> np.ndarray:
+def flat(x: np.ndarray) -> np.ndarray:
     """Take the only trial as it is."""
     return x.reshape(len(x), -1)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _flows, _hazard, _mixed_density
+from firstpassage.estimators import _ensemble, _flows, _hazard, _mixed_density, _scale
 from firstpassage.models.model import Model
 
 Density = Callable[[Any, Mapping[str, Any]], jax.Array]
@@ -21,7 +21,7 @@ def density(model: Model, arrays: Mapping[str, np.ndarray], *, settings: Mapping
         return _hazards(model, arrays, settings)
     if model.mixed is not None:
         return _mixed_density.make(model.mixed, arrays, settings=settings)
-    return _continuous(model, arrays, settings)
+    return _ensemble.averaged(lambda own: _continuous(model, own, settings), arrays)
 
 
 def _hazards(model: Model, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Density:
@@ -40,11 +40,10 @@ def _continuous(model: Model, arrays: Mapping[str, np.ndarray], settings: Mappin
         settings["flow"], arrays, settings={**settings, "flow_widths": settings["widths"]}, size=size,
         context=len(names),
     )  # fmt: skip
-    log_jacobian = -float(np.log(columns[1].astype(np.float64)).sum())
 
     def log_density(x: Any, theta: Mapping[str, Any]) -> jax.Array:
         context = jnp.stack(jnp.broadcast_arrays(*(theta[name] for name in names)), axis=-1)
         scaled = (context - parameters[0]) / parameters[1]
-        return flow.log_prob((x - columns[0]) / columns[1], scaled) + log_jacobian
+        return flow.log_prob(_scale.place(jnp.asarray(x), columns), scaled) + _scale.log_slope(x, columns)
 
     return log_density

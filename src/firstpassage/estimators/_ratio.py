@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from firstpassage.estimators import _decision_ratio, _features, _forward, _statistic_ratio
+from firstpassage.estimators import _decision_ratio, _ensemble, _features, _forward, _statistic_ratio
 from firstpassage.models.model import Model, Symmetry
 
 Density = Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array]
@@ -23,6 +23,11 @@ def symmetry(model: Model, *, statistics: bool) -> Symmetry:
 
 def density(symmetry: Symmetry, arrays: Mapping[str, np.ndarray], *, activation: str) -> Density:
     """Make the per-trial log ratio; it is -inf, with a zero gradient, where the model excludes the data."""
+    return _ensemble.averaged(lambda own: _single(symmetry, own, activation=activation), arrays)
+
+
+def _single(symmetry: Symmetry, arrays: Mapping[str, np.ndarray], *, activation: str) -> Density:
+    """Make the log ratio of one network."""
     features = _features.Features(symmetry, pair=arrays["features/pair"], alone=arrays["features/alone"])
 
     def log_ratio(x: Any, theta: Mapping[str, Any]) -> jax.Array:

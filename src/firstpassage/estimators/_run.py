@@ -31,10 +31,14 @@ class Method(Protocol):
     def model(self) -> Model:
         """The model."""
 
+    @property
+    def members(self) -> int | None:
+        """Networks trained beside each other on a table, if that was said."""
+
     def settings(self) -> dict[str, Any]:
         """List the settings by name, without the model."""
 
-    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
+    def prepare(self, seed: int, simulations: Any) -> tuple[Any, Feed]:
         """Build BayesFlow's estimator with weights drawn from the seed, and the feed that trains it."""
 
 
@@ -46,36 +50,70 @@ class Order:
     ----------
     kind : str
         "nre", "nle" or "npe".
-    budget, seed : int
-        Pairs simulated, and of everything random.
-    simulations : mapping or None
+    budget : int or None
+        Pairs simulated, over all rounds; None, which needs a table, trains as long as a held-out share gets better.
+    seed : int
+        Of everything random.
+    simulations : mapping, pool or None
         A table to train from.
     into : Path or None
         The folder.
     progress : callable or None
         Called after every epoch.
+    rounds : int
+        How often simulations are made; after the first time where the parameters are plausible given `observed`.
+    observed : object
+        The data of one subject; None unless there are several rounds.
     """
 
     kind: str
-    budget: int
+    budget: int | None
     seed: int
-    simulations: Mapping[str, Any] | None
+    simulations: Any
     into: str | Path | None
     progress: Progress | None
+    rounds: int = 1
+    observed: Any = None
 
 
 def fit(method: Method, order: Order) -> Any:
     """Train, or load what this run has already made; returns a Likelihood or a Posterior."""
     seeds.check(order.seed)
-    chosen = plan(method, budget=positive_integer("budget", order.budget), seed=order.seed)
+    _check_rounds(order)
+    if order.rounds > 1:
+        from firstpassage.estimators import _rounds
+
+        return _rounds.fit(method, order)
+    chosen = _plan(method, order)
     folder = None if order.into is None else Path(order.into)
     if folder is not None and (folder / "bundle").exists():
         return _finished(method, folder, chosen, table=_table(order))
     estimator, history = trained(method, chosen, order)
     learned = assembled(method, estimator, plan=chosen, kind=order.kind, history=history, table=_table(order))
     if folder is not None:
-        _finish(folder, learned, history)
+        finish(folder, learned, history)
     return learned
+
+
+def _check_rounds(order: Order) -> None:
+    """Refuse budgets, rounds and observed data that do not go together."""
+    rounds = positive_integer("rounds", order.rounds)
+    if rounds > 1 and order.observed is None:
+        raise ModelError(f"rounds={rounds} looks at one data set: pass observed=..., as sample takes it; got None.")
+    if rounds == 1 and order.observed is not None:
+        raise ModelError("observed is for several rounds; got rounds=1. Pass rounds=2 or more, or leave observed out.")
+    if order.budget is None and order.simulations is None:
+        raise ModelError("budget must be a number of simulations where these are to be made; got None. Pass budget=...")
+
+
+def _plan(method: Method, order: Order) -> Plan:
+    """Plan to spend the budget, or, without one, as much as a table deserves."""
+    if order.budget is not None:
+        return plan(method, budget=positive_integer("budget", order.budget), seed=order.seed)
+    backend.require_jax()
+    from firstpassage.estimators import _table_plan
+
+    return _table_plan.plan(method, order.simulations, kind=order.kind, seed=order.seed)
 
 
 def plan(method: Method, *, budget: int, seed: int) -> Plan:
@@ -96,7 +134,7 @@ def plan(method: Method, *, budget: int, seed: int) -> Plan:
 
 def trained(method: Method, chosen: Plan, order: Order) -> tuple[Any, list[dict[str, Any]]]:
     """Make the estimator and train it."""
-    from firstpassage.estimators import _training
+    from firstpassage.estimators import _effort, _training
 
     estimator, feed = method.prepare(chosen.seed, order.simulations)
     checkpoint = None
@@ -104,6 +142,8 @@ def trained(method: Method, chosen: Plan, order: Order) -> tuple[Any, list[dict[
         make_folder(Path(order.into))
         mark = _fingerprint(method, chosen, order)
         checkpoint = _training.Checkpoint(folder=Path(order.into), fingerprint=mark)
+    if chosen.members is not None:
+        return _effort.train(estimator, feed, plan=chosen, checkpoint=checkpoint, progress=order.progress)
     history = _training.train(estimator, feed, plan=chosen, checkpoint=checkpoint, progress=order.progress)
     return estimator, history
 
@@ -120,15 +160,27 @@ def assembled(
     """Wrap the trained weights, and say in the card how they came about."""
     from firstpassage.estimators import _assemble
 
-    last, passes = history[-1], method.settings().get("passes", 1)
+    last, passes = history[-1], _passes(method, plan)
+    if plan.members is not None:  # what is kept is what was best
+        last = last | {"validation_loss": min(record["validation_loss"] for record in history)}
     card = {
         "model": method.model.name, "kind": kind, "model_settings": dict(method.model.settings),
         "settings": method.settings(), "budget": plan.budget // passes, "seed": plan.seed,
         "pairs": last["pairs"] // passes,
         "epochs": len(history), "loss": last["loss"], "validation_loss": last["validation_loss"],
-        "cpu_seconds": round(last["cpu_seconds"], 1), **(table or {}),
+        "cpu_seconds": round(last["cpu_seconds"], 1), **(table or {}), **_members(plan),
     }  # fmt: skip
     return _assemble.assemble(method.model, estimator.arrays(), card)
+
+
+def _passes(method: Method, plan: Plan) -> int:
+    """Say how often each simulated pair is used, of those that a plan counts."""
+    return 1 if plan.members is not None else method.settings().get("passes", 1)
+
+
+def _members(plan: Plan) -> dict[str, int]:
+    """Say how many networks were trained on a table without a budget; nothing where there was one."""
+    return {} if plan.members is None else {"members": plan.members}
 
 
 def _fingerprint(method: Method, chosen: Plan, order: Order) -> str:
@@ -145,7 +197,7 @@ def _table(order: Order) -> dict[str, str]:
     return {} if order.simulations is None else {"simulations": _simulations.digest(order.simulations)}
 
 
-def _finish(folder: Path, learned: Any, history: list[dict[str, Any]]) -> None:
+def finish(folder: Path, learned: Any, history: list[dict[str, Any]]) -> None:
     """Write the bundle and the history, and drop the checkpoint."""
     import pandas as pd
 
@@ -163,8 +215,10 @@ def _finished(method: Method, folder: Path, chosen: Plan, *, table: Mapping[str,
     learned = bundle.load(folder / "bundle", model=method.model)
     card = learned.card or {}
     settings = json.loads(json.dumps(method.settings()))
-    wanted = {"settings": settings, "budget": chosen.budget // settings.get("passes", 1), "seed": chosen.seed}
+    wanted = {"settings": settings, "budget": chosen.budget // _passes(method, chosen), "seed": chosen.seed}
+    wanted["members"] = chosen.members
     wanted["simulations"] = table.get("simulations")
+    wanted["rounds"] = None
     differ = [name for name, value in wanted.items() if card.get(name) != value]
     if differ:
         raise ArtefactError(f"{folder} holds a finished run with other {', '.join(differ)}. Choose another folder.")
@@ -245,3 +299,27 @@ def sizes(settings: Any, *names: str) -> None:
     for name in names:
         widths = tuple(positive_integer(name, width) for width in getattr(settings, name))
         object.__setattr__(settings, name, widths)
+
+
+def own(model: Model) -> bool:
+    """Tell whether a model is one of the user's, of which no more is known than what its simulator returns."""
+    return model.schema is None and model.symmetry is None and model.mixed is None and model.decisions is None
+
+
+def check_members(settings: Any) -> None:
+    """Refuse numbers of networks beside each other that cannot be trained, or whose densities cannot be averaged."""
+    from firstpassage.estimators import _table_plan
+
+    if settings.members is None:
+        return
+    several = positive_integer("members", settings.members) > 1
+    if several and not _table_plan.can_be_several(settings):
+        raise ModelError(
+            f"members={settings.members} needs networks whose densities can be averaged; those of mixed data, of "
+            "BayesFlow's coupling flows and of its summary networks cannot. Leave members out, or use another flow."
+        )
+
+
+def unsaid(settings: Any) -> set[str]:
+    """Name the settings that are listed only where they were given."""
+    return {name for name in ("decay", "members") if getattr(settings, name) is None}

@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,9 @@ class Plan:
         Largest norm of a step's gradient; a longer one is shortened to it.
     decay : (float, int) or None
         Multiply the rate by the first number after every so many steps, instead of warm-up and cosine.
+    members : int or None
+        Networks that are trained beside each other on a table while a held-out share gets better; None is one network
+        that spends the budget.
     """
 
     budget: int
@@ -57,6 +60,7 @@ class Plan:
     seed: int
     clip: float | None = None
     decay: tuple[float, int] | None = None
+    members: int | None = None
 
     @property
     def steps(self) -> int:
@@ -76,17 +80,17 @@ class Checkpoint:
     folder: Path
     fingerprint: str
 
-    def save(self, estimator: Any, history: list[dict[str, Any]]) -> None:
+    def save(self, values: Sequence[Any], history: list[dict[str, Any]]) -> None:
         """Write weights, optimiser, generators and history whole or not at all."""
-        arrays = {f"variable/{i}": np.asarray(v) for i, v in enumerate(_variables(estimator))}
+        arrays = {f"variable/{i}": np.asarray(v) for i, v in enumerate(values)}
         text = json.dumps({"fingerprint": self.fingerprint, "history": history})
         write_npz(self.folder / _CHECKPOINT, arrays | {"state": np.frombuffer(text.encode(), dtype=np.uint8)})
 
-    def load(self, estimator: Any) -> list[dict[str, Any]]:
-        """Put a saved state back and return its history; an empty one if nothing was saved."""
+    def load(self) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+        """Read what was saved and its history; both are empty if nothing was."""
         path = self.folder / _CHECKPOINT
         if not path.exists():
-            return []
+            return [], []
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
                 state = json.loads(saved["state"].tobytes())
@@ -98,9 +102,7 @@ class Checkpoint:
                 f"{path} belongs to another run (model, settings, budget or seed differ). Choose another folder, or "
                 "delete it to train from the start."
             )
-        for variable, value in zip(_variables(estimator), values, strict=True):
-            variable.assign(value)
-        return state["history"]
+        return values, state["history"]
 
     def clear(self) -> None:
         """Remove the saved state of a finished run."""
@@ -114,7 +116,9 @@ def train(
     optimizer = _optimizer(plan)
     estimator.compile(optimizer=optimizer, jit_compile=True)
     optimizer.build(estimator.trainable_variables)
-    history = checkpoint.load(estimator) if checkpoint else []
+    saved, history = checkpoint.load() if checkpoint else ([], [])
+    for variable, value in zip(_variables(estimator) if saved else [], saved, strict=True):
+        variable.assign(value)
     if len(history) < plan.epochs and not _stale(history, plan.patience):
         data = Batches(feed, batch=plan.batch, steps=plan.steps, epoch=len(history))
         validation = feed(plan.validation, "validation")
@@ -157,7 +161,7 @@ class _Watch(keras.callbacks.Callback):
                 "for extreme values in the simulations."
             )
         if self.checkpoint:
-            self.checkpoint.save(self.model, self.history)
+            self.checkpoint.save(_variables(self.model), self.history)
         if self.progress:
             self.progress(self.history[-1])
         _LOG.info("epoch %(epoch)d of %(epochs)d: loss %(loss).5f, validation %(validation_loss).5f", self.history[-1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from firstpassage import seeds
 from firstpassage.errors import ModelError
-from firstpassage.estimators import _run
+from firstpassage.estimators import _run, _shape
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.model import Mixed, Model
 
@@ -24,6 +24,7 @@ _USUAL: dict[str, Any] = {
 }  # fmt: skip
 _OF_STATISTICS: dict[str, Any] = {"flow": "maf", "widths": (128, 128), "layers": 8}  # as published for foraging
 _OF_DECISIONS: dict[str, Any] = {"widths": (64, 64), "batch": 16, "epoch_pairs": 32_768, "validation": 8192}
+_OF_VECTORS: dict[str, Any] = {"flow": "maf-spline", "widths": (64, 64)}
 _FEW = 20  # so few distinct integers are categories
 
 
@@ -48,10 +49,10 @@ class NLE:
     flow : {"mdn", "maf-spline", "maf", "spline", "affine"}, optional
         Mixture of normals; masked autoregressive flow with splines or affine; BayesFlow's coupling flow with splines
         or affine. For the one value of mixed data, maf-spline and spline are the same, and so are maf and affine.
-        None is "mdn", or for statistics "maf".
+        None is "mdn", or for statistics "maf", or for a model of one's own with several columns "maf-spline".
     widths : tuple of int, optional
         Hidden widths of the perceptrons of the flow; None is (32, 32, 32), for statistics (128, 128), for decisions
-        (64, 64).
+        and for several columns of a model of one's own (64, 64).
     layers : int, optional
         Of a flow through several columns; None is 3, or for statistics 8.
     bins, components : int
@@ -76,6 +77,9 @@ class NLE:
         Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
     patience : int, optional
         Stop after so many epochs without a lower validation loss; None spends the whole budget.
+    members : int, optional
+        Networks that are trained beside each other on a table without a budget; their densities are averaged. None is
+        4 for a model of one's own, else 1.
 
     Raises
     ------
@@ -113,6 +117,7 @@ class NLE:
     decay: tuple[float, int] | None = None
     average: float = 0.998
     patience: int | None = 50
+    members: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot train."""
@@ -122,7 +127,7 @@ class NLE:
             raise ModelError(f"NLE takes a Model, such as firstpassage.ddm(); got {self.model!r}.")
         _run.check_unit(self.model, self.unit)
         object.__setattr__(self, "unit", self.unit or _run.usual_unit(self.model))
-        own = _OF_STATISTICS if self._of_statistics else _OF_DECISIONS if self._of_decisions else {}
+        own = _OF_STATISTICS if self._of_statistics else _OF_DECISIONS if self._of_decisions else _by_shape(self)
         _run.fill(self, own, _USUAL)
         _flows.check(str(self.flow))
         for name in ("layers", "bins", "components", "memory"):
@@ -130,6 +135,7 @@ class NLE:
         _run.check_training(self)
         _run.sizes(self, "widths", "choice_widths")
         _run.check_decay(self.decay)
+        _run.check_members(self)
         if not (isinstance(self.noise, (int, float)) and 0 <= self.noise < 1):
             raise ModelError(f"noise must be a share from 0 to 1 of the standard deviations; got {self.noise!r}.")
         if self.activation not in _forward.ACTIVATIONS:
@@ -138,21 +144,25 @@ class NLE:
     def fit(
         self,
         *,
-        budget: int,
+        budget: int | None = None,
         seed: int,
-        simulations: Mapping[str, Any] | None = None,
+        simulations: Any = None,
         into: str | Path | None = None,
         progress: Callable[[dict[str, Any]], None] | None = None,
+        rounds: int = 1,
+        observed: Any = None,
     ) -> Likelihood:
         """Train on simulated pairs, and return the learned likelihood.
 
         Parameters
         ----------
-        budget : int
-            Pairs of parameters and one trial, over all epochs. Without `simulations` every pair is a fresh one.
+        budget : int, optional
+            Pairs of parameters and one trial, over all epochs. Without `simulations` every pair is a fresh one. None
+            is for `simulations`: train on these in as many epochs as a held-out tenth gets better, and keep the best
+            weights. Of several rounds: simulations over all of them.
         seed : int
             Of simulations and weights. The same seed on the same machine gives the same weights.
-        simulations : mapping of str to array_like, optional
+        simulations : mapping of str to array_like, or pool, optional
             An existing table to train from instead of simulating: parameters (n,), observed variables (n, ...) of one
             trial or (n, trials, ...), each of which is a pair.
         into : path, optional
@@ -160,6 +170,11 @@ class NLE:
             again with the same settings, an interrupted run goes on and a finished one is loaded.
         progress : callable, optional
             Called after every epoch with a dict of epoch, epochs, pairs, budget, loss, validation_loss, cpu_seconds.
+        rounds : int
+            How often simulations are made: from the prior first, and then where the parameters are plausible given
+            `observed`.
+        observed : object, optional
+            The data of one subject, as `sample` takes them; needed by several rounds, whose result is for these data.
 
         Returns
         -------
@@ -185,17 +200,26 @@ class NLE:
         """
         return _run.fit(
             self,
-            _run.Order(kind="nle", budget=budget, seed=seed, simulations=simulations, into=into, progress=progress),
+            _run.Order(
+                kind="nle",
+                budget=budget,
+                seed=seed,
+                simulations=simulations,
+                into=into,
+                progress=progress,
+                rounds=rounds,
+                observed=observed,
+            ),  # fmt: skip
         )
 
-    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
+    def prepare(self, seed: int, simulations: Any) -> tuple[Any, Feed]:
         """Build the estimator and the feed that trains it; `fit` calls this.
 
         Parameters
         ----------
         seed : int
             Of weights and simulations.
-        simulations : mapping or None
+        simulations : mapping, pool or None
             A table to train from.
 
         Returns
@@ -260,7 +284,8 @@ class NLE:
             adapter=adapter(self.model),
             standardize=None,
         )
-        estimator.scale_by(np.stack([theta[name] for name in self.model.parameter_names], axis=1), x)
+        stacked = np.stack([theta[name] for name in self.model.parameter_names], axis=1)
+        estimator.scale_by(stacked, x, bend=_run.own(self.model))
         estimator.build({"inference_variables": (None, x.shape[1]), "inference_conditions": (None, len(theta))})
         return estimator, estimator.standardised(_stream.adapted(source, estimator.adapter))
 
@@ -277,8 +302,7 @@ class NLE:
             unused = {"flow", "layers", "bins", "components", "choice_widths", "noise"}
         elif self._of_statistics:
             unused = {"memory", "choice_widths"}
-        if self.decay is None:
-            unused.add("decay")
+        unused.update(_run.unsaid(self))
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"model", *unused}}
 
     @property
@@ -290,6 +314,13 @@ class NLE:
     def _of_statistics(self) -> bool:
         """Tell whether statistics of a trial are learned."""
         return self.unit is not None and not self._of_decisions
+
+
+def _by_shape(method: NLE) -> dict[str, Any]:
+    """Choose the flow of a model of one's own by the columns of a trial."""
+    if method.flow is not None or not _run.own(method.model):
+        return {}
+    return _OF_VECTORS if _shape.of(method.model).columns > 1 else {}
 
 
 def adapter(model: Model) -> Any:

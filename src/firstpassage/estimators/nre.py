@@ -11,7 +11,7 @@ import numpy as np
 
 from firstpassage import seeds
 from firstpassage.errors import ModelError
-from firstpassage.estimators import _run
+from firstpassage.estimators import _run, _shape
 from firstpassage.likelihood import Likelihood
 from firstpassage.models.model import Model
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Network = Literal["mlp", "resnet"]
 _USUAL: dict[str, Any] = {
     "widths": (32, 32, 32), "evidence_widths": (16, 16), "batch": 1024, "epoch_pairs": 131_072, "validation": 16_384,
-    "candidates": 3,
+    "candidates": 3, "network": "mlp",
 }  # fmt: skip
 _OF_STATISTICS: dict[str, Any] = {
     "widths": (128, 128, 128), "evidence_widths": (64, 64), "batch": 512, "epoch_pairs": 65_536, "validation": 8192,
@@ -30,6 +30,9 @@ _OF_STATISTICS: dict[str, Any] = {
 }  # fmt: skip
 _OF_DECISIONS: dict[str, Any] = {
     "widths": (64, 64), "evidence_widths": (32, 32), "batch": 16, "epoch_pairs": 16_384, "validation": 4096,
+}  # fmt: skip
+_OF_VECTORS: dict[str, Any] = {
+    "widths": (128, 128, 128), "evidence_widths": (64, 64), "candidates": 15, "network": "resnet", "batch": 512,
 }  # fmt: skip
 _REFERENCE: dict[str, Any] = {"candidates": 64, "batch": 128, "epoch_pairs": 6400, "validation": 6400}
 # Of published workflows, whose 100 epochs are a budget of 640,000 pairs.
@@ -50,17 +53,17 @@ class NRE:
         ratio is learned, and so is "trace" for `lif`. None is decisions where there are such, statistics where a trial
         holds long series, and else the trial that the model simulates.
     candidates : int, optional
-        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics 15, for
-        `gaussian` and `poisson` 64.
+        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics and for
+        arrays of a model of one's own 15, for `gaussian` and `poisson` 64.
         Where the model guesses from statistics where the posterior lies, they are drawn around the guess: a narrow
         posterior is learned from candidates that come near it.
     gamma : float
         Odds that one of the candidates made the trial.
-    network : {"mlp", "resnet"}
-        BayesFlow's MLP without or with skip connections.
+    network : {"mlp", "resnet"}, optional
+        BayesFlow's MLP without or with skip connections; None is "mlp", for arrays of a model of one's own "resnet".
     widths, evidence_widths : tuple of int, optional
         Hidden widths of the network of pairs, and of that of the data alone; None is (32, 32, 32) and (16, 16), for
-        statistics (128, 128, 128) and (64, 64), for decisions (64, 64) and (32, 32).
+        statistics and arrays of a model of one's own (128, 128, 128) and (64, 64), for decisions (64, 64) and (32, 32).
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
     products : int
@@ -77,6 +80,9 @@ class NRE:
         Momentum of the averaged weights, which are the ones kept, in a long run; 0 keeps the last ones.
     patience : int, optional
         Stop after so many epochs without a lower validation loss; None spends the whole budget.
+    members : int, optional
+        Networks that are trained beside each other on a table without a budget; their ratios are averaged. None is
+        4 for a model of one's own, else 1.
 
     Raises
     ------
@@ -100,7 +106,7 @@ class NRE:
     unit: Literal["patch", "window", "trace"] | None = None
     candidates: int | None = None
     gamma: float = 1.0
-    network: Network = "mlp"
+    network: Network | None = None
     widths: tuple[int, ...] | None = None
     evidence_widths: tuple[int, ...] | None = None
     activation: Literal["silu", "mish", "tanh", "relu"] = "silu"
@@ -112,6 +118,7 @@ class NRE:
     decay: tuple[float, int] | None = None
     average: float = 0.998
     patience: int | None = 50
+    members: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot train."""
@@ -122,11 +129,14 @@ class NRE:
         own = _OF_MODELS.get(self.model.name, {})
         if self.unit is not None:
             own = _OF_DECISIONS if self._of_decisions else _OF_STATISTICS
+        elif _run.own(self.model) and _shape.of(self.model).form != "numbers":
+            own = _OF_VECTORS
         _run.fill(self, own, _USUAL)
         for name in ("candidates", "products"):
             _run.positive_integer(name, getattr(self, name))
         _run.check_training(self)
         _run.check_decay(self.decay)
+        _run.check_members(self)
         _run.sizes(self, "widths", "evidence_widths")
         candidates = self.settings()["candidates"]
         if candidates >= self.settings()["batch"]:
@@ -139,22 +149,26 @@ class NRE:
     def fit(
         self,
         *,
-        budget: int,
+        budget: int | None = None,
         seed: int,
-        simulations: Mapping[str, Any] | None = None,
+        simulations: Any = None,
         into: str | Path | None = None,
         progress: Callable[[dict[str, Any]], None] | None = None,
+        rounds: int = 1,
+        observed: Any = None,
     ) -> Likelihood:
         """Train on simulated pairs, and return the learned likelihood.
 
         Parameters
         ----------
-        budget : int
+        budget : int, optional
             Pairs of parameters and one trial, over all epochs. Without `simulations` every pair is a fresh one. With
-            ``unit="patch"``, packs of as many visits as fill the sites of a window.
+            ``unit="patch"``, packs of as many visits as fill the sites of a window. None is for `simulations`: train
+            on these in as many epochs as a held-out tenth gets better, and keep the best weights. Of several rounds:
+            simulations over all of them.
         seed : int
             Of simulations, weights and candidates. The same seed on the same machine gives the same weights.
-        simulations : mapping of str to array_like, optional
+        simulations : mapping of str to array_like, or pool, optional
             An existing table to train from instead of simulating: parameters (n,), observed variables (n, ...) of one
             trial or (n, trials, ...), each of which is a pair.
         into : path, optional
@@ -162,6 +176,11 @@ class NRE:
             again with the same settings, an interrupted run goes on and a finished one is loaded.
         progress : callable, optional
             Called after every epoch with a dict of epoch, epochs, pairs, budget, loss, validation_loss, cpu_seconds.
+        rounds : int
+            How often simulations are made: from the prior first, and then where the parameters are plausible given
+            `observed`.
+        observed : object, optional
+            The data of one subject, as `sample` takes them; needed by several rounds, whose result is for these data.
 
         Returns
         -------
@@ -186,17 +205,26 @@ class NRE:
         """
         return _run.fit(
             self,
-            _run.Order(kind="nre", budget=budget, seed=seed, simulations=simulations, into=into, progress=progress),
+            _run.Order(
+                kind="nre",
+                budget=budget,
+                seed=seed,
+                simulations=simulations,
+                into=into,
+                progress=progress,
+                rounds=rounds,
+                observed=observed,
+            ),  # fmt: skip
         )
 
-    def prepare(self, seed: int, simulations: Mapping[str, Any] | None) -> tuple[Any, Feed]:
+    def prepare(self, seed: int, simulations: Any) -> tuple[Any, Feed]:
         """Build the estimator and the feed that trains it; `fit` calls this.
 
         Parameters
         ----------
         seed : int
             Of weights, candidates and simulations.
-        simulations : mapping or None
+        simulations : mapping, pool or None
             A table to train from.
 
         Returns
@@ -240,7 +268,9 @@ class NRE:
         theta, x = source.draw(8192, purpose="features")
         shape = {"activation": self.activation, "residual": self.network == "resnet", "dropout": None}
         estimator = _contrastive.ContrastiveRatio(
-            features=_features.fit(_ratio.symmetry(self.model, statistics=self.unit is not None), theta, x),
+            features=_features.fit(
+                _ratio.symmetry(self.model, statistics=self.unit is not None), theta, x, bend=_run.own(self.model)
+            ),
             names=self.model.parameter_names,
             network=bf.networks.MLP(self.widths, **shape),
             evidence_network=bf.networks.MLP(self.evidence_widths, **shape),
@@ -266,7 +296,7 @@ class NRE:
             As JSON can hold it; what concerns decisions only where they are learned.
         """
         unused = {"network"} if self._of_decisions else {"products"} if self.unit else {"unit", "products"}
-        unused = {"model", *unused, *(() if self.decay else ("decay",))}
+        unused = {"model", *unused, *_run.unsaid(self)}
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused}
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from firstpassage import _sampling, _subjects, seeds
+from firstpassage import _mode, _sampling, _subjects, seeds
 from firstpassage.errors import DataError, ModelError
 from firstpassage.estimators import _correction, _latent
 from firstpassage.estimators._correction import Corrected
@@ -278,7 +278,7 @@ class Posterior:
         return self._log_q(_latent.stacked(theta, self.parameter_names)[:, None], x)[:, 0]
 
     def map(self, data: Any, *, seed: int = 0) -> dict[str, float]:
-        """Find the parameters of highest posterior density for one subject.
+        """Find the parameters of highest posterior density for one subject; of several modes, the highest.
 
         Parameters
         ----------
@@ -299,16 +299,17 @@ class Posterior:
         """
         from scipy.optimize import minimize
 
-        x = self._read(data, False, corrected=False)
-        summaries = self.summaries(x)
+        summaries = self.summaries(x := self._read(data, False, corrected=False))
         u, log_q = self._network.draw(summaries, _keys(seed, 1, 1000))
-        start = u[0, np.argmax(log_q[0] + self._space.log_change(u, x)[0])]
+        starts = _mode.apart(u[0], log_q[0] + self._space.log_change(u, x)[0])
 
         def height(at: np.ndarray) -> float:
-            place = at[None, None]
-            return -float((self._network.log_prob(place, summaries) + self._space.log_change(place, x))[0, 0])
+            v = at[None, None]
+            return -float((self._network.log_prob(v, summaries) + self._space.log_change(v, x))[0, 0])
 
-        best = minimize(height, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-5, "maxiter": 800})
+        options = {"xatol": 1e-4, "fatol": 1e-5, "maxiter": 400 * u.shape[-1], "adaptive": u.shape[-1] > 2}
+        ends = (minimize(height, start, method="Nelder-Mead", options=options) for start in starts)
+        best = min(ends, key=lambda end: end.fun)
         mode = self._space.parameters(best.x[None, None], x)[0, 0]
         return {name: float(value) for name, value in zip(self.parameter_names, mode, strict=True)}
 

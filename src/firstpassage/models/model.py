@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from firstpassage import seeds
+from firstpassage import _priors, seeds
+from firstpassage._priors import Dependent
 from firstpassage.errors import ModelError
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import _simulate
@@ -36,9 +38,11 @@ class Model:
         The simulator of data given parameters. Style "batch": ``f(theta, *, trials, rng)`` with a dict of (n,) arrays,
         returning a dict of (n, trials, ...) arrays; "single": the same for one parameter set, with floats and
         (trials, ...); "jax": as "single", traceable, with a JAX key as `rng`; it is vmapped and compiled.
-    prior : callable or Joint, optional
-        ``f(n, *, rng)`` returning a dict of (n,) arrays (then only posterior estimators can use the model), or a
-        joint prior with a density. None draws each parameter from its own prior.
+    prior : object, optional
+        A joint prior, of parameters that may depend on each other: a NumPyro distribution of as many numbers as there
+        are parameters, in their order; a NumPyro model (a function without arguments) or a ``pm.Model`` that samples
+        each parameter by its name; a Joint; or ``f(n, *, rng)`` returning a dict of (n,) arrays, which has no density,
+        so that only NPE can use the model. None draws each parameter from its own prior.
     exact : Likelihood, optional
         The exact likelihood, if it can be computed.
     schema : Schema, optional
@@ -81,7 +85,7 @@ class Model:
         name: str,
         parameters: Sequence[Parameter],
         likelihood: Callable[..., Any],
-        prior: Callable[..., Any] | Joint | None = None,
+        prior: Any = None,
         exact: Likelihood | None = None,
         schema: Schema | None = None,
         symmetry: Symmetry | None = None,
@@ -100,11 +104,13 @@ class Model:
         if not callable(likelihood):
             raise ModelError(f"likelihood must be a function that simulates data; got {likelihood!r}.")
         checked = _parameters(parameters)
-        _check_prior(prior, checked)
+        made = _checked_prior(prior, checked)
+        if exact is not None and made is not None and not isinstance(made, Joint):
+            exact = replace(exact, dependent=made)
         self._freeze(
             name=name, parameters=checked, exact=exact, schema=schema, symmetry=symmetry,
             mixed=mixed, decisions=decisions, statistics=statistics, summary=summary, guess=guess, style=style,
-            settings=dict(settings or {}), _simulator=likelihood, _prior=prior,
+            settings=dict(settings or {}), _simulator=likelihood, _prior=made,
         )  # fmt: skip
 
     name: str
@@ -120,7 +126,7 @@ class Model:
     style: Style
     settings: Mapping[str, Any]
     _simulator: Callable[..., Any]
-    _prior: Callable[..., Any] | Joint | None
+    _prior: Callable[..., Any] | Joint | Dependent | None
 
     def _freeze(self, **fields: Any) -> None:
         """Set the fields once."""
@@ -145,6 +151,11 @@ class Model:
     def joint(self) -> Joint | None:
         """The joint prior in its coordinates, if the parameters depend on each other."""
         return self._prior if isinstance(self._prior, Joint) else None
+
+    @property
+    def dependent(self) -> Dependent | Callable[..., Any] | None:
+        """The joint prior that a user brought; a function has no density."""
+        return None if isinstance(self._prior, Joint) else self._prior
 
     @property
     def approximate(self) -> Likelihood | None:
@@ -177,6 +188,8 @@ class Model:
         """Draw from the joint prior, or from each parameter's own."""
         if isinstance(self._prior, Joint):
             drawn = self._prior.parameters(self._prior.sample(n, rng))
+        elif isinstance(self._prior, Dependent):
+            drawn = self._prior.sample(n, rng)
         elif self._prior is not None:
             drawn = dict(self._prior(n, rng=rng))
         else:
@@ -203,13 +216,20 @@ class Model:
         """
         if isinstance(self._prior, Joint):
             return np.asarray(self._prior.log_density(theta))
-        if self._prior is not None:
-            raise ModelError(f"the prior of {self.name} can only be sampled. Give each Parameter a prior instead.")
-        total = np.zeros(np.shape(theta[self.parameter_names[0]]))
+        if self._prior is not None and not isinstance(self._prior, Dependent):
+            raise ModelError(
+                f"the prior of {self.name} can only be sampled. Give each Parameter a prior instead, or the Model a "
+                "joint one with a density."
+            )
+        joint, total = self._prior, np.zeros(np.shape(theta[self.parameter_names[0]]))
+        if joint is not None:
+            total = joint.log_density(theta)
         for p in self.parameters:
             value = np.asarray(theta[p.name], dtype=np.float64)
             low, high = p.bounds
-            density = -np.log(high - low) if p.prior is None else _log_density(p.prior, value)
+            density: Any = 0.0
+            if joint is None:
+                density = -np.log(high - low) if p.prior is None else _priors.log_density(p.prior, value) - p.log_mass
             total = total + np.where((value >= low) & (value <= high), density, -np.inf)
         return total
 
@@ -278,7 +298,8 @@ class Model:
             if bad.any():
                 raise ModelError(
                     f"{p.name} must lie in {p.bounds}; {int(bad.sum())} of {bad.size} do not (first: "
-                    f"{checked[p.name][bad][0]!r}). Widen the bounds of the parameter, or change the prior."
+                    f"{checked[p.name][bad][0]!r}). Widen the bounds of the parameter, or change the prior; "
+                    "Parameter(..., truncate=True) cuts its own one."
                 )
         return checked
 
@@ -294,13 +315,18 @@ def _parameters(given: Sequence[Parameter]) -> tuple[Parameter, ...]:
     return parameters
 
 
-def _check_prior(prior: Any, parameters: tuple[Parameter, ...]) -> None:
-    """Check that a prior can be drawn from, and that a joint one is of these parameters and lies in their box."""
-    if prior is None or (callable(prior) and not isinstance(prior, Joint)):
-        return
-    if not isinstance(prior, Joint):
-        raise ModelError(f"prior must be a function f(n, *, rng) -> dict of (n,) arrays, or a Joint; got {prior!r}.")
+def _checked_prior(prior: Any, parameters: tuple[Parameter, ...]) -> Any:
+    """Take a joint prior; one in coordinates must be of these parameters and lie in their box."""
     names = tuple(p.name for p in parameters)
+    if prior is None:
+        return None
+    if not isinstance(prior, Joint):
+        made, own = _priors.joint(prior, names), [p.name for p in parameters if p.prior is not None]
+        if own and isinstance(made, Dependent):
+            raise ModelError(
+                f"the Model has a joint prior, and {', '.join(own)} one of their own. Leave out one or the other."
+            )
+        return made
     if prior.names != names:
         raise ModelError(
             f"a joint prior must have the parameters of the model, {', '.join(names)}; got {', '.join(prior.names)}."
@@ -309,6 +335,7 @@ def _check_prior(prior: Any, parameters: tuple[Parameter, ...]) -> None:
         low, high = prior.bounds[p.name]
         if low < p.bounds[0] or high > p.bounds[1]:
             raise ModelError(f"the prior of {p.name} lives on [{low:g}, {high:g}], beyond its bounds {p.bounds}.")
+    return prior
 
 
 def _count(name: str, value: Any) -> int:
@@ -318,21 +345,24 @@ def _count(name: str, value: Any) -> int:
     return int(value)
 
 
-def _log_density(prior: Any, value: np.ndarray) -> np.ndarray:
-    """Evaluate a parameter's own prior, in double precision where it is one of JAX."""
-    import jax
-
-    with jax.enable_x64():
-        return np.asarray(prior.log_prob(value))
-
-
 def _draw(parameter: Parameter, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw one parameter from its own prior."""
+    """Draw one parameter from its own prior; where that is cut to the bounds, until enough lie in them."""
     if parameter.prior is None:
         return rng.uniform(*parameter.bounds, size=n)
-    if "key" in inspect.signature(parameter.prior.sample).parameters:
+    if not parameter.truncate:
+        return _drawn(parameter.prior, n, rng)
+    (low, high), found = parameter.bounds, np.empty(0)
+    while len(found) < n:
+        more = _drawn(parameter.prior, n, rng)
+        found = np.concatenate([found, more[(more >= low) & (more <= high)]])
+    return found[:n]
+
+
+def _drawn(prior: Any, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw from a distribution of NumPyro, or anything like it."""
+    if "key" in inspect.signature(prior.sample).parameters:
         import jax
 
         with jax.enable_x64():
-            return np.asarray(parameter.prior.sample(jax.random.key(rng.integers(2**31)), (n,)), dtype=np.float64)
-    return np.asarray(parameter.prior.sample(n, rng), dtype=np.float64)
+            return np.asarray(prior.sample(jax.random.key(rng.integers(2**31)), (n,)), dtype=np.float64)
+    return np.asarray(prior.sample(n, rng), dtype=np.float64)

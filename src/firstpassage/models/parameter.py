@@ -6,11 +6,14 @@ import keyword
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from firstpassage import _priors
 from firstpassage.errors import ModelError
 
 _TAKEN = frozenset({"data", "trials", "seed", "name", "likelihood", "observed", "self", "dataset", "batch_shape"})
+_LEAST = 1e-3  # share of a prior that its bounds must hold: the rest is drawn in vain
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,10 @@ class Parameter:
     bounds : (float, float)
         The training box: finite, lower below upper, in the parameter's unit.
     prior : distribution, optional
-        A NumPyro distribution, or any object with ``sample`` and ``log_prob``. None is uniform on the bounds.
+        A NumPyro distribution, a PyMC one such as ``pm.Normal.dist(0, 1)``, or any object with ``sample(n, rng)`` and
+        a ``log_prob`` in JAX (and ``support``, two ends, if it has any). None is uniform on the bounds.
+    truncate : bool
+        Cut the prior to the bounds, with its density normalised there. Else draws outside of them are errors.
     symbol : str, optional
         For axis labels, TeX allowed; the name if None.
     unit : str, optional
@@ -45,6 +51,7 @@ class Parameter:
     _: KW_ONLY
     bounds: tuple[float, float]
     prior: Any = None
+    truncate: bool = False
     symbol: str | None = None
     unit: str | None = None
 
@@ -56,10 +63,19 @@ class Parameter:
         if name in _TAKEN:
             raise ModelError(f"a parameter cannot be called {name!r}, an argument has that name. Use another.")
         object.__setattr__(self, "bounds", _bounds(name, self.bounds))
-        if self.prior is not None and not {"sample", "log_prob"} <= set(dir(self.prior)):
+        object.__setattr__(self, "prior", _priors.scalar(name, self.prior))
+        if self.truncate and self.prior is not None and not self.log_mass > math.log(_LEAST):
             raise ModelError(
-                f"the prior of {name} must have sample and log_prob, as NumPyro distributions do; got {self.prior!r}."
+                f"the prior of {name} must have at least {_LEAST:g} of its mass in the bounds {self.bounds} to be cut "
+                "to them; got less. Widen the bounds, or choose another prior."
             )
+
+    @cached_property
+    def log_mass(self) -> float:
+        """Log of the share of the prior that the bounds hold, where it is cut to them; else 0."""
+        if self.prior is None or not self.truncate:
+            return 0.0
+        return math.log(max(_priors.mass(self.prior, self.bounds), 1e-300))
 
     @property
     def label(self) -> str:
