@@ -5,7 +5,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 ESTIMATORS ?= ddm-npe ddm-nle ddm-nre foraging-npe foraging-nle foraging-nle-window foraging-nre lif-npe lif-nre gaussian-nre poisson-nre
 
-.PHONY: help env demo test test-slow check format estimators notebooks figures bench docs clean
+.PHONY: help env demo test test-slow check format estimators notebooks figures bench bench-long docs clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -44,8 +44,11 @@ notebooks: env ## Execute the notebooks and store what they show
 figures: env ## Draw the figures again
 	@for program in $(wildcard scripts/figures*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
 
-bench: env ## Run the benchmarks
-	@for program in $(wildcard benchmarks/*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
+bench: env ## Measure the quick table of benchmarks and collect the stored long studies (half an hour)
+	$(PYTHON_ENV) benchmarks
+
+bench-long: env ## Run the long studies again, all or STUDIES="break_even ..." (many hours)
+	$(PYTHON_ENV) benchmarks --long $(STUDIES)
 
 docs: env ## Build the documentation into docs/_build/html; warnings are errors
 	$(PYTHON_ENV) -m sphinx -b html -W --keep-going -q docs docs/_build/html

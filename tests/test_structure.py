@@ -38,7 +38,7 @@ RANK = dict.fromkeys(GROUND, 0) | {
 
 # Imports inside functions that go against the arrow: (file, room it reaches).
 BACKWARD = {
-    ("likelihood.py", "bridges"),  # distribution(), to_hssm(), to_numpyro()
+    ("_conversions.py", "bridges"),  # distribution(), to_hssm(), to_numpyro()
     ("models/model.py", "estimators"),  # simulator()
 }
 
@@ -58,19 +58,21 @@ LAZY = {
     ("backend.py", "bayesflow"),  # require_jax()
     ("backend.py", "keras"),
     ("bridges/_neural.py", "bayesflow"),  # its NeuralDistribution, made safe
+    ("_pymc_priors.py", "pymc"),  # priors that users wrote with it
+    ("_pymc_priors.py", "pytensor"),
 }
 
 # Private files beside the rooms, and the room that each is a part of.
 PARTS = dict.fromkeys(
     [
-        *["_importance", "_nuts", "_nuts_lanes", "_nuts_many", "_pairs", "_sampling", "_spaces", "_subjects"],
-        *["_convergence", "_draws", "_sums", "_values", "_weights"],
+        *["_importance", "_mode", "_nuts", "_nuts_lanes", "_nuts_many", "_pairs", "_sampling", "_smc", "_spaces"],
+        *["_convergence", "_conversions", "_draws", "_priors", "_pymc_priors", "_subjects", "_sums", "_values", "_weights"],
     ],
     "likelihood",
-) | {"_commands": "cli", "_console": "cli", "_terminal": "cli"}
+) | {"_commands": "cli", "_console": "cli", "_lock": "errors", "_terminal": "cli"}
 
 HEAVY = [
-    *["arviz", "bayesflow", "blackjax", "hssm", "jax", "keras", "matplotlib", "numba"],
+    *["arviz", "bayesflow", "blackjax", "dask", "distributed", "hssm", "jax", "keras", "matplotlib", "numba"],
     *["numpyro", "nutpie", "pandas", "pymc", "pytensor", "scipy", "xarray"],
 ]
 

@@ -324,8 +324,8 @@ class Likelihood(AbstractConvertible):
         method : {"auto", "nuts", "importance", "smc"}
             NUTS; or, for likelihoods with a quick approximation, draws of the approximate posterior weighed by this
             likelihood; or sequential Monte Carlo, which finds several modes and their shares. ``"auto"`` is the last
-            where posteriors may have several modes (those of your own models) if there are up to 16 parameters and 64
-            trials; else the second where it can be trusted (Pareto k up to .7), and NUTS otherwise.
+            for what was learned of a model without an exact likelihood, such as your own, if there are up to 16
+            parameters and 64 trials; else the second where it can be trusted (Pareto k up to .7), and NUTS otherwise.
 
         Returns
         -------

@@ -249,3 +249,19 @@ def test_a_full_disk_leaves_the_old_bundle(learned, saved, monkeypatch):
     monkeypatch.undo()
     np.testing.assert_array_equal(fp.load(saved).log_prob(X, **THETA), before)
     assert [p.name for p in saved.parent.iterdir()] == ["bundle"]
+
+
+def test_the_whole_audit_of_what_is_shipped_agrees_with_the_short_one_in_its_card():
+    for model, method in fp.pipeline.list_shipped():
+        whole = fp.pipeline.audit_card(model, method)
+        card = json.loads((bundle.shelf() / f"{model}-{method}" / "manifest.json").read_text())["card"]["audit"]
+        assert card["headline"] == whole["headline"]
+        assert {name: item["state"] for name, item in card["items"].items()} == {
+            name: item["state"] for name, item in whole["items"].items()
+        }
+        assert all(item["numbers"] for item in whole["items"].values() if item["state"] != "not tested")
+
+
+def test_there_is_no_audit_of_what_is_not_shipped():
+    with pytest.raises(fp.ArtefactError, match="no 'snpe' estimator of 'ddm' is shipped"):
+        fp.pipeline.audit_card("ddm", "snpe")

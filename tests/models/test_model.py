@@ -89,6 +89,28 @@ def _raises(theta, *, trials, rng):
     return {"x": np.zeros(trials)}
 
 
+def _batch_raises(theta, *, trials, rng):
+    if (theta["mu"] > 0).any():
+        raise ZeroDivisionError("oops")
+    return {"x": np.zeros((len(theta["mu"]), trials))}
+
+
+def _no_batch(theta, *, trials, rng):
+    return {"x": np.full((1, trials), float(theta["mu"].item()))}
+
+
+def test_a_simulator_that_ignores_its_generator_is_noticed():
+    def simulate(theta, *, trials, rng):
+        return {"x": np.random.normal(size=(len(theta["mu"]), trials))}  # noqa: NPY002
+
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        with pytest.warns(fp.DataWarning, match="global generator"):
+            _model(simulate).likelihood({"mu": np.zeros(2), "sigma": np.ones(2)}, trials=3, seed=1)
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
 BAD_SIMULATORS = {
     "nan": (_nan, "batch", fp.DataError, r"NaN or infinite 'x' for 1 of 8 .*row 3"),
     "wrong shape": (lambda theta, *, trials, rng: {"x": np.zeros(3)}, "batch", fp.ModelError, r"shape \(8, 5\)"),
@@ -97,6 +119,18 @@ BAD_SIMULATORS = {
     "objects": (
         lambda theta, *, trials, rng: {"x": np.full((8, 5), None)}, "batch", fp.ModelError, "as numbers",
     ),
+    "no dict of one": (lambda theta, *, trials, rng: 1.0, "single", fp.ModelError, "must return a dict"),
+    "no dict in JAX": (lambda theta, *, trials, rng: theta["mu"], "jax", fp.ModelError, "must return a dict"),
+    "names that vary": (
+        lambda theta, *, trials, rng: {"x" if theta["mu"] > 0 else "y": np.zeros(trials)}, "single", fp.ModelError,
+        "same names",
+    ),
+    "ragged in a batch": (
+        lambda theta, *, trials, rng: {"x": [np.zeros(i) for i in range(8)]}, "batch", fp.ModelError, "as numbers",
+    ),
+    "a row of a batch fails": (_batch_raises, "batch", fp.ModelError, r"failed at row \d, {'mu': .*oops"),
+    "a batch fails": (_no_batch, "batch", fp.ModelError, r"not with each of the first 8 alone.*shape \(n,\)"),
+    "not traceable": (_raises, "jax", fp.ModelError, r'must be traceable by JAX.*style="single"'),
     "a row fails": (_raises, "single", fp.ModelError, r"failed at row \d, .*oops"),
     "ragged": (
         lambda theta, *, trials, rng: {"x": np.zeros(trials + int(theta["mu"] > 0))}, "single", fp.ModelError,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _STEPS = 70  # of an epoch, about, unless a batch would be larger or smaller than is good
 _SMALLEST_BATCH = 16
 _ALL_STEPS = 40_000  # of all epochs at most, which bounds the cost of training on a large table
-_EPOCHS = (5, 400)  # at least and at most, if no stop comes before
+_EPOCHS = (5, 300)  # at least and at most, if no stop comes before
 _PATIENCE = 20  # epochs, at most: a table that has been learned by heart gets no better
 _AVERAGE = 0.99
 _MOST_HELD_OUT = 20_000  # pairs

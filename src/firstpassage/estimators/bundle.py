@@ -7,6 +7,7 @@ stored in it, and evaluates the probe rows before it returns.
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections.abc import Mapping
@@ -143,16 +144,44 @@ def pretrained(model: str, method: str) -> Any:
     >>> fp.pretrained("ddm", "nre").parameter_names
     ('v', 'a', 'z', 't')
     """
-    shipped = list_shipped()
-    if (model, method) not in shipped:
-        names = ", ".join(f"{m} {k}" for m, k in shipped) or "none"
-        raise ArtefactError(
-            f"no {method!r} estimator of {model!r} is shipped; there are: {names}. "
-            f"Train one with firstpassage train {model} --method {method}."
-        )
+    _check_shipped(model, method)
     learned = load(shelf() / f"{model}-{method}")
     _say(headline(learned))
     return learned
+
+
+def audit_card(model: str, method: str) -> dict[str, Any]:
+    """Read the whole audit of an estimator that comes with the package, with every number that its verdicts rest on.
+
+    Parameters
+    ----------
+    model : str
+        Such as ``"ddm"``.
+    method : str
+        Such as ``"nre"``; ``"nle-window"`` is the likelihood of window statistics.
+
+    Returns
+    -------
+    dict
+        ok, headline, seed, fast (whether it is the short audit), estimator (how it was trained), and items: by name the
+        question, state ("passed", "failed" or "not tested"), words and numbers. It is what ``pipeline.check`` writes
+        as audit.json.
+
+    Raises
+    ------
+    ArtefactError
+        If none is shipped for this model and method.
+
+    Examples
+    --------
+    >>> import firstpassage as fp
+    >>> card = fp.pipeline.audit_card("ddm", "nre")
+    >>> card["items"]["exact n=50"]["state"]
+    'passed'
+    """
+    _check_shipped(model, method)
+    card: dict[str, Any] = json.loads((shelf() / f"{model}-{method}-audit.json").read_text(encoding="utf-8"))
+    return card
 
 
 def method(result: Likelihood | Posterior) -> str:
@@ -211,6 +240,17 @@ def shelf() -> Path:
         Holds a bundle and its audit card for each estimator that comes with the package.
     """
     return Path(str(resources.files("firstpassage.estimators"))) / "pretrained"
+
+
+def _check_shipped(model: str, method: str) -> None:
+    """Refuse a model and a method for which nothing is shipped."""
+    shipped = list_shipped()
+    if (model, method) not in shipped:
+        names = ", ".join(f"{m} {k}" for m, k in shipped) or "none"
+        raise ArtefactError(
+            f"no {method!r} estimator of {model!r} is shipped; there are: {names}. "
+            f"Train one with firstpassage train {model} --method {method}."
+        )
 
 
 @cache

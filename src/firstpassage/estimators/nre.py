@@ -32,7 +32,7 @@ _OF_DECISIONS: dict[str, Any] = {
     "widths": (64, 64), "evidence_widths": (32, 32), "batch": 16, "epoch_pairs": 16_384, "validation": 4096,
 }  # fmt: skip
 _OF_VECTORS: dict[str, Any] = {
-    "widths": (128, 128, 128), "evidence_widths": (64, 64), "candidates": 15, "network": "resnet", "batch": 512,
+    "widths": (64, 64, 64), "evidence_widths": (32, 32), "candidates": 7, "network": "resnet", "batch": 512,
 }  # fmt: skip
 _REFERENCE: dict[str, Any] = {"candidates": 64, "batch": 128, "epoch_pairs": 6400, "validation": 6400}
 # Of published workflows, whose 100 epochs are a budget of 640,000 pairs.
@@ -53,8 +53,8 @@ class NRE:
         ratio is learned, and so is "trace" for `lif`. None is decisions where there are such, statistics where a trial
         holds long series, and else the trial that the model simulates.
     candidates : int, optional
-        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for statistics and for
-        arrays of a model of one's own 15, for `gaussian` and `poisson` 64.
+        Contrastive parameter candidates K for each trial, fewer than `batch`; None is 3, for arrays of a
+        model of one's own 7, for statistics 15, for `gaussian` and `poisson` 64.
         Where the model guesses from statistics where the posterior lies, they are drawn around the guess: a narrow
         posterior is learned from candidates that come near it.
     gamma : float
@@ -63,7 +63,8 @@ class NRE:
         BayesFlow's MLP without or with skip connections; None is "mlp", for arrays of a model of one's own "resnet".
     widths, evidence_widths : tuple of int, optional
         Hidden widths of the network of pairs, and of that of the data alone; None is (32, 32, 32) and (16, 16), for
-        statistics and arrays of a model of one's own (128, 128, 128) and (64, 64), for decisions (64, 64) and (32, 32).
+        statistics (128, 128, 128) and (64, 64), for arrays of a model of one's own (64, 64, 64) and (32, 32), for
+        decisions (64, 64) and (32, 32).
     activation : {"silu", "mish", "tanh", "relu"}
         Of the hidden layers.
     products : int

@@ -1,5 +1,6 @@
 """Pipeline: from a table or a budget to a folder of artefacts."""
 
+from firstpassage.estimators.bundle import audit_card, list_shipped
 from firstpassage.estimators.pools import Pool
 from firstpassage.pipeline._audit import Audit, Item
 from firstpassage.pipeline._catalogue import default_method
@@ -39,6 +40,7 @@ __all__ = [
     "TrainSettings",
     "agreement_verdicts",
     "audit",
+    "audit_card",
     "by_group",
     "check",
     "configurations",
@@ -46,6 +48,7 @@ __all__ = [
     "demo",
     "doctor",
     "fit_table",
+    "list_shipped",
     "metrics",
     "model",
     "pool",

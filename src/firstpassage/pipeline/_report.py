@@ -196,8 +196,9 @@ def _notes(run: FitRun) -> list[str]:
 
 def _sampling(run: FitRun, settings: FitSettings) -> str:
     """Say how the draws were made."""
-    weighed = {fit.method for fit in run.fits if fit.draws.attrs.get("sampler") == "importance"}
-    chains = {fit.method for fit in run.fits if fit.method != "npe" and fit.draws.attrs.get("sampler") != "importance"}
+    samplers = [(fit.method, fit.draws.attrs.get("sampler")) for fit in run.fits]
+    weighed, tempered = ({name for name, kind in samplers if kind == one} for one in ("importance", "smc"))
+    chains = {name for name, kind in samplers if name != "npe" and kind not in ("importance", "smc")}
     number = settings.chains * settings.draws
     parts = []
     if chains:
@@ -205,6 +206,8 @@ def _sampling(run: FitRun, settings: FitSettings) -> str:
         parts.append(f"{_listed(chains, settings)}: {words}")
     if weighed:
         parts.append(f"{_listed(weighed, settings)}: {number} draws by importance sampling, by way of an approximation")
+    if tempered:
+        parts.append(f"{_listed(tempered, settings)}: {number} draws by sequential Monte Carlo")
     if "npe" in settings.methods:
         corrected = ", corrected by the exact likelihood" if settings.correct else ""
         parts.append(f"npe: {number} independent draws from the network{corrected}")

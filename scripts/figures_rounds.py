@@ -1,0 +1,44 @@
+"""Draw what several rounds gain over one, of a window of foraging.
+
+    python benchmarks/rounds.py --tasks foraging; python scripts/figures_rounds.py
+
+Reads benchmarks/results/rounds.json; writes figures/rounds.png and its numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from firstpassage import plots
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, FIGURE = ROOT / "benchmarks" / "results" / "rounds.json", ROOT / "figures" / "rounds.png"
+TASK = "foraging"
+
+
+def main() -> None:
+    """Draw the figure, and say what was written."""
+    report = json.loads(RESULTS.read_text())
+    rows = []
+    for key, cell in report["cells"].items():
+        name, method, simulations, rounds, number = key.split("/")
+        if name == TASK:
+            place = {"method": method, "simulations": int(simulations), "rounds": int(rounds), "observation": number}
+            rows.append({**place, "c2st": cell["c2st"], "shift_mean": cell["shift_mean"]})
+    table = pd.DataFrame(rows).sort_values(["method", "rounds", "simulations", "observation"])
+    design = report["design"]
+    panels = plots.budget(table, ax=plots.canvas(rows=1, columns=2, width=3.3, height=2.8)[0])
+    caption = (
+        "Distance from the exact posterior of a window of 100 sites, by NPE and NLE of its 37 statistics, against the "
+        f"number of simulations in all rounds; n = {design['observations']} windows; seed {design['seed']}."
+    )
+    numbers = {name: table[name].to_numpy() for name in ("simulations", "rounds", "c2st", "shift_mean")}
+    numbers["method"] = table["method"].to_list()
+    print(plots.save(panels[0].figure, FIGURE, numbers=numbers, caption=caption).relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
