@@ -29,6 +29,9 @@ PLAIN = "#8C8C8C"  # of marks that explain the legend
 
 def main() -> None:
     """Draw, and say what was written."""
+    if not STORED.exists():
+        print(f"no {STORED.relative_to(ROOT)}: the figure is not drawn. Run make bench-long STUDIES=accuracy.")
+        return
     FIGURES.mkdir(exist_ok=True)
     for path in draw(json.loads(STORED.read_text())):
         print(path.relative_to(ROOT))
@@ -43,7 +46,6 @@ def draw(record: dict[str, Any]) -> Iterator[Path]:
             numbers[model] = cells(record, model)
             show(panel, model, numbers[model], floor=record["floor"].get(model), stated=record["design"]["stated_c2st"])
         legend(panels[len(MODELS)])
-        panels[0].figure.tight_layout()
     sets = ", ".join(f"{MODELS[name]} n = {told['data_sets']}" for name, told in record["design"]["models"].items())
     caption = (
         "Accuracy of a classifier that is to tell learned from exact posteriors (mean C2ST; .5: it cannot), against "

@@ -24,7 +24,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from firstpassage.estimators._atomic import write_bytes
 
@@ -108,7 +108,7 @@ def executed(path: Path, *, limit: float) -> bytes:
     )  # fmt: skip
     try:
         client.execute()
-    except (CellExecutionError, CellTimeoutError) as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         told = re.sub(COLOUR, "", str(error))[-4000:]
         raise NotebookError(f"in the cell that begins so:\n{unfinished(notebook)}\n\n{told}") from None
     strip(notebook)

@@ -66,7 +66,8 @@ LAZY = {
 PARTS = dict.fromkeys(
     [
         *["_importance", "_mode", "_nuts", "_nuts_lanes", "_nuts_many", "_pairs", "_sampling", "_smc", "_spaces"],
-        *["_convergence", "_conversions", "_draws", "_priors", "_pymc_priors", "_subjects", "_sums", "_values", "_weights"],
+        *["_convergence", "_conversions", "_draws", "_priors", "_pymc_priors", "_subjects", "_sums", "_values"],
+        "_weights",
     ],
     "likelihood",
 ) | {"_commands": "cli", "_console": "cli", "_lock": "errors", "_terminal": "cli"}

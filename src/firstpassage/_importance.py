@@ -13,7 +13,7 @@ Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,20 @@ class Corrected:
     def trusted(self) -> bool:
         """Tell whether the draws may be used."""
         return self.pareto_k <= _weights.TRUSTED
+
+
+def verdict(found: Sequence[Corrected], *, by_nuts: Sequence[int]) -> str:
+    """Say in one sentence whether the draws may be used; NUTS may have made those of some data sets."""
+    left = [one for i, one in enumerate(found) if i not in by_nuts]
+    if not left:
+        return f"sampled by NUTS, as Pareto k was above {_weights.TRUSTED}."
+    k, least = max(one.pareto_k for one in left), min(one.effective for one in left)
+    text = f"importance sampling by way of the approximation: Pareto k {k:.2f}, {least:.0f} effective draws"
+    if len(found) > 1:
+        text += f" at worst over {len(left)} data sets"
+    if by_nuts:
+        text += f"; {len(by_nuts)} sampled by NUTS, as Pareto k was above {_weights.TRUSTED}"
+    return f"{text}." if k <= _weights.TRUSTED else f"NOT to be trusted: {text}, needs k <= {_weights.TRUSTED}."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

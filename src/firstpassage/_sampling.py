@@ -176,6 +176,7 @@ def _attributes(found: Sequence[_importance.Corrected], *, doubtful: Sequence[in
     """Say what the weights are like, and which data sets NUTS sampled in the end."""
     numbers = {name: [float(vars(one)[name]) for one in found] for name in ("pareto_k", "efficiency", "effective")}
     sampler = ["nuts" if i in doubtful else "importance" for i in range(len(found))]
+    words = {"verdict": _importance.verdict(found, by_nuts=doubtful)}
     if many:
-        return {**numbers, "sampler": sampler}
-    return {**{name: value[0] for name, value in numbers.items()}, "sampler": sampler[0]}
+        return {**numbers, **words, "sampler": sampler}
+    return {**{name: value[0] for name, value in numbers.items()}, **words, "sampler": sampler[0]}

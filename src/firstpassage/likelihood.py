@@ -6,7 +6,7 @@ Batching, names, shapes, the box and the precision are checked here, once, for e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -95,21 +95,23 @@ class Likelihood(AbstractConvertible):
     trial: str
     parameters: tuple[Parameter, ...]
     columns: tuple[str, ...]
-    read: Callable[[Any], np.ndarray]
-    density: Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array]
-    limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None = None
-    simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = None
-    describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
-    table: Callable[[Any], pd.DataFrame] | None = None
-    approximation: Likelihood | None = None
-    sums: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
-    joint: Joint | None = None
-    dependent: Dependent | Callable[..., Any] | None = None
+    read: Callable[[Any], np.ndarray] = field(repr=False)
+    density: Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array] = field(repr=False)
+    limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None = field(default=None, repr=False)
+    simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] | None = field(
+        default=None, repr=False
+    )
+    describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = field(default=None, repr=False)
+    table: Callable[[Any], pd.DataFrame] | None = field(default=None, repr=False)
+    approximation: Likelihood | None = field(default=None, repr=False)
+    sums: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = field(default=None, repr=False)
+    joint: Joint | None = field(default=None, repr=False)
+    dependent: Dependent | Callable[..., Any] | None = field(default=None, repr=False)
     several_modes: bool = False
-    start: Callable[[np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]] | None = None
+    start: Callable[[np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]] | None = field(default=None, repr=False)
     precision: Precision = "float64"
-    card: Mapping[str, Any] | None = None
-    arrays: Mapping[str, np.ndarray] | None = None
+    card: Mapping[str, Any] | None = field(default=None, repr=False)
+    arrays: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

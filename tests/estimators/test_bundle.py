@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import firstpassage as fp
-from firstpassage.estimators import _members
+from firstpassage.estimators import _members, bundle
 
 THETA = {"v": 0.5, "a": 1.0, "z": 0.5, "t": 0.2}
 X = [[0.6, 1.0], [0.9, -1.0]]

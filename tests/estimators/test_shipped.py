@@ -196,3 +196,9 @@ def test_those_of_the_teaching_models_carry_their_short_audits(name):
     assert [key for key, item in audit["items"].items() if item["state"] != "passed"] == []
     assert audit["items"]["exact n=200"]["numbers"]["learned"]["shift_mean"] < 0.1
     assert audit["seed"] != learned.card["seed"] == 20_261_121
+
+
+def test_what_is_printed_of_an_estimator_fits_a_screen():
+    for method in ("npe", "nre"):
+        shown = repr(bundle.pretrained("ddm", method))
+        assert "ddm" in shown and len(shown) < 900

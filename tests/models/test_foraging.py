@@ -84,6 +84,7 @@ def test_zero_noise_gives_numbers(model, window):
 def test_posterior_draws_are_quick_exact_and_reproducible(model, window):
     draws = model.exact.sample(window, draws=500, chains=2, seed=1)
     assert draws.attrs["sampler"] == "importance" and draws.attrs["pareto_k"] < 0.7
+    assert draws.attrs["verdict"].startswith("importance sampling by way of the approximation: Pareto k 0.")
     assert draws.attrs["effective"] > 500
     assert set(draws["observed_data"].data_vars) == {"sites", "stops", "rewards", "residence", "left"}
     for name, (low, high) in model.exact.box.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -83,18 +83,18 @@ class Posterior:
     parameters: tuple[Parameter, ...]
     columns: tuple[str, ...]
     trials: tuple[int, int]
-    read: Callable[[Any], np.ndarray]
-    limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None
-    simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray]
-    encode: Callable[[np.ndarray], np.ndarray]
-    log_prior: Callable[[Mapping[str, np.ndarray]], np.ndarray]
-    exact: Likelihood | None
-    card: Mapping[str, Any]
-    arrays: Mapping[str, np.ndarray]
-    describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
-    given: Callable[[np.ndarray], Any] | None = None
-    joint: Joint | None = None
-    guess: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    read: Callable[[Any], np.ndarray] = field(repr=False)
+    limits: Callable[[np.ndarray], dict[str, tuple[float, float]]] | None = field(repr=False)
+    simulate: Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray] = field(repr=False)
+    encode: Callable[[np.ndarray], np.ndarray] = field(repr=False)
+    log_prior: Callable[[Mapping[str, np.ndarray]], np.ndarray] = field(repr=False)
+    exact: Likelihood | None = field(repr=False)
+    card: Mapping[str, Any] = field(repr=False)
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
+    describe: Callable[[np.ndarray], dict[str, np.ndarray]] | None = field(default=None, repr=False)
+    given: Callable[[np.ndarray], Any] | None = field(default=None, repr=False)
+    joint: Joint | None = field(default=None, repr=False)
+    guess: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> Literal["npe"]:
