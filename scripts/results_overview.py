@@ -18,9 +18,88 @@ SHIPPED = {
 NAMES = {"npe": "NPE", "nle": "NLE", "nre": "NRE", "nle-window": "NLE on statistics"}
 
 
+# Rows of the benchmark table that the README shows, by group.
+BESIDE = {
+    "simulators": ("ddm, 10,000 trials", "foraging, 1,000 windows", "lif, 1,000 traces"),
+    "NUTS": None,  # all that stand against a sampler at 2,000 trials
+    "fits, calibration, start and memory": ("amortized fits, 100 data sets",),
+    "growth with trials, subjects and cores": ("exact log density, 200 trials", "exact log density, 20,000 trials"),
+}
+TASKS = {"two_moons": "two moons", "slcp": "SLCP", "gaussian_linear": "Gaussian linear"}
+METHODS = ("npe", "nle", "nre")
+
+
 def parts() -> list[str]:
     """List the tables."""
-    return [shipped()]
+    return [shipped(), *beside(), *own_models()]
+
+
+def beside() -> list[str]:
+    """Tabulate peers beside us, from the table of `make bench`."""
+    table = stored("table")
+    rows = [] if table is None else [_beside(*row) for row in _chosen(table["groups"])]
+    if not rows:
+        return []
+    head = [
+        "Peers beside us, both sides measured in one run of `make bench` (ratio above 1: ours is better; all rows:",
+        "[benchmarks/results/TABLE.md](benchmarks/results/TABLE.md)):",
+        "",
+        "| what | unit | firstpassage | peer | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    return ["\n".join([*head, *rows])]
+
+
+def _chosen(groups: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Find the rows that are shown and have figures."""
+    found = []
+    for group, names in BESIDE.items():
+        for name, row in groups.get(group, {}).items():
+            wanted = name in names if names is not None else name.endswith("2,000 trials")
+            if wanted and "failed" not in row:
+                found.append((name, row))
+    return found
+
+
+def _beside(name: str, row: dict[str, Any]) -> str:
+    """Write one row."""
+    bound = f"{row['bound']} " if "bound" in row else ""
+    ratio = f"{row['ratio']:.0f}" if row["ratio"] >= 10 else f"{row['ratio']:.2g}"
+    return f"| {name} | {row['unit']} | {_side(row['ours'])} | {_side(row['peer'])} | {bound}{ratio} |"
+
+
+def _side(side: dict[str, Any]) -> str:
+    """Write one side."""
+    if "stopped" in side:
+        return f"{side['what']}: {side['stopped']}"
+    value = side["median"]
+    return f"{side['what']}: {f'{value:,.0f}' if value >= 100 else f'{value:.3g}'}"
+
+
+def own_models() -> list[str]:
+    """Tabulate the tasks of Lueckmann et al., written as own models, beside the published figures."""
+    record = stored("lueckmann")
+    if record is None:
+        return []
+    lines = [
+        "Own models with default settings: mean C2ST against reference posteriors after 10,000 simulations on tasks",
+        "of Lueckmann et al. (2021), in brackets the figure published there (`benchmarks/lueckmann.py`; lower is",
+        "better, .5 is perfect):",
+        "",
+        "| task | " + " | ".join(NAMES[method] for method in METHODS) + " | two rounds: "
+        + ", ".join(NAMES[method] for method in METHODS) + " |",
+        "|---|---|---|---|---|",
+    ]  # fmt: skip
+    return ["\n".join([*lines, *(_task(record["cells"], task) for task in TASKS)])]
+
+
+def _task(cells: dict[str, Any], task: str) -> str:
+    """Write one task."""
+    found = [cells.get(f"{task} {method} rounds=1") for method in METHODS]
+    one = [f"{c['mean']:.3f} ({c['published']:.3f})" if c else "" for c in found]
+    two = [cells.get(f"{task} {method} rounds=2") for method in METHODS]
+    several = ", ".join(f"{c['mean']:.3f}" for c in two if c)
+    return f"| {TASKS[task]} | {' | '.join(one)} | {several} |"
 
 
 def shipped() -> str:

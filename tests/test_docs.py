@@ -14,7 +14,7 @@ import firstpassage
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 PAGES = [page for page in PAGES if not {"_build", "notebooks"} & set(page.relative_to(ROOT).parts)]
-HOW_TO = [page for page in PAGES if page.parent.name == "how-to"]
+RUN = [page for page in PAGES if page.parent.name == "how-to" or page.name == "README.md"]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -49,11 +49,12 @@ def trials(folder):
 
     table = pd.read_csv(_demo.table())[["participant_id", "stim", "rt", "response"]]
     few = table[table["participant_id"].isin(table["participant_id"].unique()[:2])]
-    few.groupby("participant_id").head(120).to_csv(folder / "trials.csv", index=False)
+    few = few.groupby("participant_id").head(120)
+    few.assign(coherence=(few["stim"] == "LL").astype(float)).to_csv(folder / "trials.csv", index=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in HOW_TO if blocks(page)], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in RUN if blocks(page)], ids=lambda page: page.stem)
 def test_code_runs(page, tmp_path):
     trials(tmp_path)
     (tmp_path / "page.py").write_text("\n".join(["if __name__ == '__main__':", *indented(blocks(page))]))
