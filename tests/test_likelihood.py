@@ -185,9 +185,9 @@ def test_draws_never_leave_box_data_or_prior(exact, trials):
         ({"seed": None}, "seed must be"),
         ({"method": "gibbs"}, "method must be"),
         ({"prior": {"w": dist.Normal(0, 1)}}, "prior names"),
-        ({"prior": {"v": 3.0}}, "prior of v must be"),
+        ({"prior": {"v": 3.0}}, "prior of v must have sample and log_prob"),
         ({"prior": {"v": dist.Uniform(5, 6)}}, "prior of v lives on"),
-        ({"prior": {"v": dist.Normal(np.zeros(3), 1)}}, "one scalar distribution"),
+        ({"prior": {"v": dist.Normal(np.zeros(3), 1)}}, "distribution of one number"),
         ({"prior": [1]}, "prior must map"),
     ],
 )

@@ -245,8 +245,8 @@ def log_density(prior: Any, value: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> from numpyro.distributions import Uniform
-    >>> log_density(Uniform(0.0, 1.0), np.array([0.5, 2.0])).tolist()
-    [0.0, -inf]
+    >>> log_density(Uniform(0.0, 2.0), np.array([0.5, 3.0])).round(3).tolist()
+    [-0.693, -inf]
     """
     import jax
 

@@ -99,7 +99,10 @@ def scalar(name: str, variable: Any) -> PyMCPrior:
     Examples
     --------
     >>> import pymc as pm
-    >>> round(float(scalar("x", pm.Normal.dist(0, 1)).log_prob(0.0)), 3)
+    >>> import jax
+    >>> normal = scalar("x", pm.Normal.dist(0, 1))
+    >>> with jax.enable_x64():
+    ...     round(float(normal.log_prob(0.0)), 3)
     -0.919
     """
     import pymc as pm
@@ -185,14 +188,15 @@ def _in_jax(inputs: Sequence[Any], output: Any) -> Any:
     import jax
 
     switch, flags = jax.config.jax_enable_x64, os.environ.get(_FLAGS)
-    try:  # as it loads, it changes JAX's precision and flags for the whole process: put them back
+    try:  # as it loads, all at once or piece by piece, it changes JAX's precision and flags for the whole process
         from pymc.sampling.jax import get_jaxified_graph
+
+        with jax.enable_x64():  # for the constants
+            function = get_jaxified_graph(inputs=list(inputs), outputs=[output])
     finally:
         jax.config.update("jax_enable_x64", switch)
         os.environ.pop(_FLAGS, None)
         os.environ.update({} if flags is None else {_FLAGS: flags})
-    with jax.enable_x64():  # for the constants
-        function = get_jaxified_graph(inputs=list(inputs), outputs=[output])
     return lambda *values: function(*values)[0]
 
 

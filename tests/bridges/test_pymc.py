@@ -520,12 +520,13 @@ class TestPriors:
 
         for prior, message in (
             (dist.Cauchy(0, 1), r"prior of mu must be.*Write this prior with PyMC"),
-            (dist.Normal(np.zeros(2), 1), r"prior of mu must be.*scalar"),
             (dist.Uniform(6, 7), r"prior of mu.*misses its box.*overlaps"),
         ):
             likelihood = gaussian(parameters=(fp.Parameter("mu", bounds=(-5, 5), prior=prior),))
             with pm.Model(), pytest.raises(fp.ModelError, match=message):
                 fp.priors(likelihood)
+        with pytest.raises(fp.ModelError, match="prior of mu must be a distribution of one number"):
+            fp.Parameter("mu", bounds=(-5, 5), prior=dist.Normal(np.zeros(2), 1))
 
 
 class TestDistribution:
