@@ -204,6 +204,7 @@ def test_a_digest_is_that_of_all_rows(folder, own):
 SETTINGS = fp.NLE(MODEL, widths=(8,), flow="affine", layers=1, batch=256, epoch_pairs=16_384, validation=4096)
 
 
+@pytest.mark.slow
 def test_training_from_a_pool_is_as_good_as_from_its_table_and_goes_on_after_an_end(large, tmp_path):
     budget = 12 * 16_384
     learned = SETTINGS.fit(budget=budget, seed=1, simulations=large, into=tmp_path / "whole")

@@ -177,6 +177,7 @@ def test_every_run_is_a_row_and_a_failed_one_has_its_traceback(runs, tmp_path, c
     assert capsys.readouterr().out == "", "what simulators print is in the logs"
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_more_can_be_added(runs, tmp_path):
     given = {"base": BASE, "into": tmp_path, "threads": True, "workers": 1}
     sweep({"seed": [1, 13]}, **given)
