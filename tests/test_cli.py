@@ -68,6 +68,7 @@ def test_a_fit_recovers_the_truth(fitted):
         assert abs(row["mean"] - value) < 3.5 * row["sd"]
 
 
+@pytest.mark.slow
 def test_corrected_draws_of_the_shipped_posterior_are_those_of_the_exact_likelihood(fitted, trials, tmp_path):
     columns = ("--rt", "RT", "--response", "choice", "--draws", "500", "--chains", "2")
     command = ("fit", "ddm", trials, "--into", tmp_path / "run", *columns, "--method", "npe", "--correct")
@@ -237,6 +238,7 @@ def test_models_lists_what_is_shipped():
     assert f"ddm: fit by {', '.join(['exact', *shipped])}" in call("models").stdout
 
 
+@pytest.mark.slow
 def test_doctor_ends_with_one_if_there_is_a_problem():
     done = call("doctor", "--json")
     found = json.loads(done.stdout)

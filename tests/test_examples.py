@@ -16,7 +16,20 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", MODULES)
+# Examples that train or sample for ten seconds and more.
+LONG = {
+    *["bridges.correction", "bridges.numpyro", "bridges.sampling", "densities.lif_filter", "diagnostics._compare"],
+    *["estimators.nle", "estimators.npe", "models.foraging_statistics"],
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name.removeprefix("firstpassage.") in LONG else [])
+        for name in MODULES
+    ],
+)
 def test_examples(name):
     module = importlib.import_module(name)
     with warnings.catch_warnings():

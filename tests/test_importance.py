@@ -68,6 +68,7 @@ def test_an_approximation_that_is_far_off_is_left_behind():
     assert float(draws["posterior"]["mu"].mean()) == pytest.approx(mean, abs=0.3 * sd)
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_trusted_give_way_to_nuts(monkeypatch):
     monkeypatch.setattr(_importance, "_STUBBORN", 4)
     forced = FAR.sample(DATA, draws=500, chains=1, seed=1, method="importance")

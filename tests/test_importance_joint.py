@@ -40,6 +40,7 @@ def test_weighted_draws_have_the_posterior(truth):
     _check(drawn, truth, effective=min(drawn.attrs["effective"], 4000))
 
 
+@pytest.mark.slow
 def test_nuts_and_importance_sampling_have_one_target():
     space, z = _spaces.choose(ordered.EXACT, {}), np.random.default_rng(2).normal(0, 1.5, (20, 3))
     ends = space.ends(ordered.EXACT, X)

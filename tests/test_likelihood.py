@@ -161,6 +161,7 @@ def test_tree_holds_statistics_and_data(posterior, trials):
     assert posterior["posterior"]["v"].shape == (4, 1000)
 
 
+@pytest.mark.slow
 def test_same_seed_same_draws(exact, trials):
     settings = {"draws": 50, "tune": 50, "chains": 2}
     one, two, other = (exact.sample(trials, seed=s, **settings)["posterior"]["v"].values for s in (7, 7, 8))

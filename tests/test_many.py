@@ -32,6 +32,7 @@ def together(exact, subjects):
     return exact.sample(subjects, seed=1, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_posteriors_are_those_of_one_at_a_time(exact, subjects, together):
     import arviz_stats
 
@@ -82,6 +83,7 @@ def test_statistics_are_those_of_the_draws(exact, subjects, together):
     assert stats["lp"].values[0, 7, 1] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_draws_depend_on_the_seed_and_the_number_alone(exact, subjects, together):
     def draws(data, seed):
         return exact.sample(data, seed=seed, **SETTINGS)["posterior"]["v"].values

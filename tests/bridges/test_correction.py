@@ -81,6 +81,7 @@ def test_sums_in_jax_take_one_value_per_trial():
     assert likelihood.summed(trials, theta) == pytest.approx(loop, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_short_and_long_visits_apart_have_the_density_and_slope_of_all_together(x):
     odor = np.arange(len(x)) % 2
     with pm.Model() as model:

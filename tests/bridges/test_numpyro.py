@@ -177,6 +177,7 @@ def test_draws_need_a_simulator_and_the_box() -> None:
         jax.jit(lambda mu: fp.gaussian().exact.to_numpyro()(mu=mu, sigma=1.0).sample(jax.random.key(1)))(6.0)
 
 
+@pytest.mark.slow
 def test_nuts_samples_the_known_posterior_and_predicts() -> None:
     x = np.random.default_rng(4).normal(0.7, 1.0, (60, 1))
     Obs = fp.gaussian().exact.to_numpyro()

@@ -325,6 +325,7 @@ def test_nuts_samples_the_known_posterior() -> None:
     assert abs(float(draws.std()) * np.sqrt(precision) - 1) < 0.15
 
 
+@pytest.mark.slow
 def test_nutpie_default_backend_samples_the_known_posterior() -> None:
     x = np.random.default_rng(4).normal(0.7, 1.0, (30, 2))
     with pm.Model():

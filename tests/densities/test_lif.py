@@ -105,6 +105,7 @@ def test_the_cases_are_what_they_are_called():
     assert [SAMPLES - np.flatnonzero(row)[-1] for row in spikes[26:]] == list(LAST_SPIKES)
 
 
+@pytest.mark.slow
 def test_the_filter_is_the_refined_quadrature():
     np.testing.assert_allclose(in_numba("exact", cases()), by_quadrature(cases()), rtol=0.0, atol=1e-7)
 

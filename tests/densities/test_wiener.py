@@ -187,6 +187,7 @@ def test_batch_equals_loop():
     np.testing.assert_allclose(np.diagonal(table), loop, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_cdf_is_the_integral_of_the_oracles_density(grid):
     likely = np.flatnonzero(grid["log_density64"] > -150)
     points = grid["inputs64"][np.random.default_rng(7).choice(likely, 6, replace=False)]

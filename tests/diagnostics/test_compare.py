@@ -57,6 +57,7 @@ def no_classifier(monkeypatch):
     monkeypatch.setattr(_compare, "two_sample", lambda *args, **settings: 0.5)
 
 
+@pytest.mark.slow
 def test_exact_against_itself_agrees():
     found = compare(EXACT, EXACT, DATA, seed=1, **SIZES)
     assert found.ok, found.verdict

@@ -31,11 +31,13 @@ def window(model):
     return model.likelihood(theta, seed=4)["window"][0, 0]
 
 
+@pytest.mark.slow
 def test_a_trial_is_a_visit_to_a_patch(learned, model, window):
     assert (learned.kind, learned.trial) == ("nre", "patch")
     assert learned.log_prob(window, **THETA).shape == model.exact.log_prob(window, **THETA).shape
 
 
+@pytest.mark.slow
 def test_padding_and_parameters_by_visit_do_not_matter(learned, window):
     whole = learned.log_prob(window, **THETA)
     x = patches.unpack(patches.read(window))
@@ -45,6 +47,7 @@ def test_padding_and_parameters_by_visit_do_not_matter(learned, window):
     assert np.allclose(learned.log_prob(window, **by_visit), whole, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_noise_is_told_by_the_ratio(learned, model):
     """The ratio of the truth to parameters from elsewhere in the box is positive on average: something was learned."""
     theta = model.prior(40, seed=8)
@@ -56,12 +59,14 @@ def test_noise_is_told_by_the_ratio(learned, model):
     assert np.mean(gains > 0) > 0.75
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_it_is_the_same(learned, window, tmp_path):
     again = fp.load(fp.save(learned, tmp_path / "bundle"))
     assert again.trial == "patch"
     assert np.array_equal(again.log_prob(window, **THETA), learned.log_prob(window, **THETA))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(learned, model):
     again = fp.NRE(model, unit="patch", **SMALL).fit(budget=8192, seed=1)
     assert all(np.array_equal(again.arrays[name], value) for name, value in learned.arrays.items())

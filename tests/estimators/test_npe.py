@@ -186,6 +186,7 @@ def deep():
     return settings.fit(budget=32_768, seed=3)
 
 
+@pytest.mark.slow
 def test_a_deep_set_finds_the_mean_of_a_normal(deep):
     """From raw trials, without being told any statistic."""
     data = [np.random.default_rng(i).normal(0.2 * i - 1, 2.0, 10 + i) for i in range(10)]

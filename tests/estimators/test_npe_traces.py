@@ -38,6 +38,7 @@ def test_one_trace_is_a_data_set(model, settings):
     assert fp.NPE(model, summary="timeseries").settings()["hidden"] == 64
 
 
+@pytest.mark.slow
 def test_layers_have_the_sizes_asked_for(settings):
     """BayesFlow 2.1 ignores a ``hidden_dim`` without a word."""
     network, again = (settings.prepare(3, None)[0].summary_network for _ in range(2))

@@ -33,6 +33,7 @@ def cells(model):
     return theta, [{name: value[i] for name, value in data.items()} for i in range(8)]
 
 
+@pytest.mark.slow
 def test_statistics_are_what_a_trace_is_reduced_to(model, learned, cells):
     settings = fp.NRE(model).settings()
     assert (settings["unit"], settings["candidates"], settings["batch"]) == ("trace", 15, 512)
@@ -74,6 +75,7 @@ def test_clipped_parameters_are_put_beyond_their_bounds_as_the_prior_puts_them()
         np.testing.assert_allclose(value, theta[name], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_its_posterior_is_near_the_exact_one(model, learned, cells):
     drawn = learned.sample(cells[1], draws=200, chains=2, seed=1)["posterior"]
     exact = model.exact.sample(cells[1], draws=200, chains=2, seed=1)["posterior"]
@@ -87,6 +89,7 @@ def test_its_posterior_is_near_the_exact_one(model, learned, cells):
         assert np.median(values[name].std(axis=(0, 1))) < 0.6 * prior[name].std() + spread.mean()
 
 
+@pytest.mark.slow
 def test_a_saved_one_is_the_same_and_sums_over_traces_in_pymc(model, learned, cells, tmp_path):
     again = fp.load(fp.save(learned, tmp_path / "bundle"), model=model)
     theta = {name: float(value[0]) for name, value in cells[0].items()}
@@ -101,6 +104,7 @@ def test_a_saved_one_is_the_same_and_sums_over_traces_in_pymc(model, learned, ce
     assert float(found) == pytest.approx(wanted, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_it_is_compared_with_the_exact_likelihood_of_traces(model, learned, cells):
     found = fp.diagnostics.compare(learned, model.exact, cells[1][:2], seed=1, draws=100, chains=2)
     assert found.error is None and found.sum_error is None

@@ -179,6 +179,7 @@ def test_the_posterior_of_traces_is_small_audited_and_nearly_exact():
     assert learned.card["cpu_seconds"] <= 900
 
 
+@pytest.mark.slow
 def test_the_posterior_of_traces_is_certified_and_obeys_its_prior():
     learned, cell = fp.pretrained("lif", "npe"), fp.example("lif")
     trace = cell[cell["trace"] == 1]

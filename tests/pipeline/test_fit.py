@@ -161,6 +161,7 @@ def test_captions_state_n_and_seed(run):
         assert "seed 5" in caption
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_numbers(run, table, tmp_path):
     fit_table(table, SETTINGS, into=tmp_path / "again", by=("group",))
     for name in ("summary.csv", "figures/b-predictive.json", "figures/b-marginals.png"):
