@@ -62,6 +62,7 @@ def with_mean(x: object, kind: str = "exact") -> pm.Model:
 class TestVerdict:
     """What is said of the draws."""
 
+    @pytest.mark.slow
     def test_names_sampler_verdict_and_edges(self) -> None:
         """Of a regression, the edge that counts is that of the parameter, not of what it is made of."""
         x = np.concatenate([normal_data(20, -2), normal_data(20, 4.9)])

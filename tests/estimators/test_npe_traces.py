@@ -56,6 +56,7 @@ def test_a_table_is_trained_on_for_several_epochs(posterior):
     assert np.isfinite(posterior.card["validation_loss"])
 
 
+@pytest.mark.slow
 def test_it_sees_the_order_of_the_samples(model, posterior):
     x = model.schema.read({name: value[0] for name, value in model.likelihood(model.prior(1, seed=4), seed=4).items()})
     backwards = np.concatenate([x[:, :50][:, ::-1], x[:, 50:]], axis=1)
@@ -63,6 +64,7 @@ def test_it_sees_the_order_of_the_samples(model, posterior):
     assert np.abs(ours - theirs).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_saved_one_draws_the_same_inside_the_prior(model, posterior, tmp_path):
     again = fp.load(fp.save(posterior, tmp_path / "bundle"), model=model)
     data = {name: value[0] for name, value in model.likelihood(model.prior(1, seed=3), seed=3).items()}
