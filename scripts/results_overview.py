@@ -84,7 +84,7 @@ def own_models() -> list[str]:
     lines = [
         "Own models with default settings: mean C2ST against reference posteriors after 10,000 simulations on tasks",
         "of Lueckmann et al. (2021), in brackets the figure published there (`benchmarks/lueckmann.py`; lower is",
-        "better, .5 is perfect):",
+        "better, .5 is perfect; `of` so many observations, there 10):",
         "",
         "| task | " + " | ".join(NAMES[method] for method in METHODS) + " | two rounds: "
         + ", ".join(NAMES[method] for method in METHODS) + " |",
@@ -96,7 +96,7 @@ def own_models() -> list[str]:
 def _task(cells: dict[str, Any], task: str) -> str:
     """Write one task."""
     found = [cells.get(f"{task} {method} rounds=1") for method in METHODS]
-    one = [f"{c['mean']:.3f} ({c['published']:.3f})" if c else "" for c in found]
+    one = [f"{c['mean']:.3f} of {len(c['observations'])} ({c['published']:.3f})" if c else "" for c in found]
     two = [cells.get(f"{task} {method} rounds=2") for method in METHODS]
     several = ", ".join(f"{c['mean']:.3f}" for c in two if c)
     return f"| {TASKS[task]} | {' | '.join(one)} | {several} |"
