@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,20 +184,26 @@ def _check(model: Any, names: tuple[str, ...]) -> None:
             )
 
 
-def _in_jax(inputs: Sequence[Any], output: Any) -> Any:
-    """Turn a graph into a JAX function that returns its output."""
+@contextmanager
+def in_float64() -> Iterator[Any]:
+    """Give PyMC's bridge to JAX, in float64; its import changes a switch and an environment variable: put them back."""
     import jax
 
     switch, flags = jax.config.jax_enable_x64, os.environ.get(_FLAGS)
-    try:  # as it loads, all at once or piece by piece, it changes JAX's precision and flags for the whole process
-        from pymc.sampling.jax import get_jaxified_graph
-
-        with jax.enable_x64():  # for the constants
-            function = get_jaxified_graph(inputs=list(inputs), outputs=[output])
+    try:
+        import pymc.sampling.jax as bridge
     finally:
         jax.config.update("jax_enable_x64", switch)
         os.environ.pop(_FLAGS, None)
         os.environ.update({} if flags is None else {_FLAGS: flags})
+    with jax.enable_x64():
+        yield bridge
+
+
+def _in_jax(inputs: Sequence[Any], output: Any) -> Any:
+    """Turn a graph into a JAX function that returns its output; constants are in float64."""
+    with in_float64() as bridge:
+        function = bridge.get_jaxified_graph(inputs=list(inputs), outputs=[output])
     return lambda *values: function(*values)[0]
 
 

@@ -6,9 +6,7 @@ there is no `gen_scan_fn`), so that here are the few lines which do the same.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,29 +16,13 @@ from pymc.initial_point import make_initial_point_fns_per_chain
 from pymc.util import get_default_varnames
 
 from firstpassage._nuts import Settings, compiler_options, statistics
+from firstpassage._pymc_priors import in_float64
 from firstpassage.errors import ModelError
 
 if TYPE_CHECKING:
     import xarray as xr
 
 _TRIES = 20  # starts that are tried for every chain
-_FLAGS = "XLA_FLAGS"
-
-
-@contextmanager
-def _double() -> Iterator[Any]:
-    """Give PyMC's bridge to JAX, in float64; its import changes a switch and an environment variable: put them back."""
-    import jax
-
-    switch, flags = jax.config.jax_enable_x64, os.environ.get(_FLAGS)
-    try:
-        import pymc.sampling.jax as bridge
-    finally:
-        jax.config.update("jax_enable_x64", switch)
-        os.environ.pop(_FLAGS, None)
-        os.environ.update({} if flags is None else {_FLAGS: flags})
-    with jax.enable_x64():
-        yield bridge
 
 
 def numpyro(model: pm.Model, *, sizes: Settings, seed: int, target_accept: float, progress: bool) -> xr.DataTree:
@@ -64,7 +46,7 @@ def numpyro(model: pm.Model, *, sizes: Settings, seed: int, target_accept: float
     xarray.DataTree
         As ``pm.sample`` returns it.
     """
-    with _double() as bridge:
+    with in_float64() as bridge:
         tree = bridge.sample_numpyro_nuts(
             sizes.draws, tune=sizes.tune, chains=sizes.chains, target_accept=target_accept, random_seed=seed,
             model=model, progressbar=progress, chain_method="vectorized", compute_convergence_checks=False,
@@ -94,7 +76,7 @@ def blackjax(model: pm.Model, *, sizes: Settings, seed: int, target_accept: floa
     """
     import jax
 
-    with _double() as bridge:
+    with in_float64() as bridge:
         log_density = bridge.get_jaxified_logp(model)
         starts = _starts(model, log_density, chains=sizes.chains, seed=seed)
         program = jax.jit(_chain(log_density, sizes, target_accept), compiler_options=compiler_options())
