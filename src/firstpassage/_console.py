@@ -103,7 +103,7 @@ def fitting() -> Iterator[Callable[[dict[str, Any]], None]]:
 
 
 @contextmanager
-def training(budget: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+def training(budget: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Show epoch, loss and the time left."""
     from rich.progress import TextColumn, TimeRemainingColumn
 

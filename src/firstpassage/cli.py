@@ -142,10 +142,15 @@ def demo(into: Into = Path("runs/demo"), force: Force = False, as_json: Json = F
 @app.command()
 @expected
 def train(
-    budget: Annotated[int, typer.Option(help="Simulations: data sets for npe, single trials for nle and nre.")],
     into: Into,
     model: AnyModel = None,
     own: OwnModel = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            help="Simulations: data sets for npe, single trials for nle and nre.  [default: by --simulations]"
+        ),
+    ] = None,
     method: Method = "nre",
     trials: Annotated[
         str | None,

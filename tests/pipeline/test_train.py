@@ -9,7 +9,7 @@ import pytest
 
 import firstpassage as fp
 from firstpassage.errors import ArtefactError, ModelError
-from firstpassage.pipeline import TrainSettings, _catalogue, _train, train
+from firstpassage.pipeline import TrainSettings, _catalogue, _train, simulate, train
 
 
 class Halting:
@@ -37,6 +37,16 @@ class Halting:
                 progress({**done[-1], "epochs": 2, "budget": budget})
         pd.DataFrame(done).to_csv(into / "history.csv", index=False)
         checkpoint.unlink()
+        return self.model.exact
+
+
+class FromTable(Halting):
+    """Stand in for NRE: an epoch over the simulations that it is given."""
+
+    def fit(self, *, budget, seed, into, progress, simulations):
+        size = len(simulations["mu"]) if budget is None else budget
+        row = {"epoch": 1, "pairs": size, "loss": 0.5, "validation_loss": 0.5}
+        pd.DataFrame([row]).to_csv(into / "history.csv", index=False)
         return self.model.exact
 
 
@@ -90,9 +100,17 @@ def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path):
     assert [event["epoch"] for event in events] == [1, 2], "force starts anew"
 
 
+def test_without_a_budget_the_number_of_simulations_decides(tmp_path, monkeypatch):
+    monkeypatch.setitem(_train._ESTIMATORS, "nre", FromTable)
+    table = simulate(fp.gaussian(), n=25, seed=1, into=tmp_path / "table.npz")
+    settings = TrainSettings(model="gaussian", simulations=str(table))
+    assert "--budget" not in settings.options
+    assert train(settings, into=tmp_path / "run").simulations == 25
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"budget": 999}, {"budget": -1}, {"budget": 1.5e6}, {"budget": 10_000, "method": "exact"},
+    [{}, {"budget": 999}, {"budget": -1}, {"budget": 1.5e6}, {"budget": 10_000, "method": "exact"},
      {"budget": 10_000, "seed": -1}, {"budget": 10_000, "model": "moons"}, {"budget": 10_000, "trials": (20, 100)},
      {"budget": 10_000, "method": "nle", "trials": (20, 100)}, {"budget": 511, "method": "npe"},
      {"budget": 10_000, "method": "npe", "unit": "patch"}, {"budget": 10_000, "method": "nle", "unit": "patch"},

@@ -40,9 +40,10 @@ class TrainSettings:
         Such as ``"ddm"``, or ``"my_model.py:model"`` for one of your own.
     method : {"npe", "nle", "nre"}
         Which estimator: of the posterior, the likelihood, or the ratio of likelihood to evidence.
-    budget : int
+    budget : int, optional
         Simulations over all epochs, each with its own parameters: data sets for npe, single trials for nle and nre;
-        windows of foraging and traces of lif for all.
+        windows of foraging and traces of lif for all. None is for `simulations`: as many epochs of them as their
+        number asks for.
     seed : int
         From 0 to 2**63 - 1.
     trials : (int, int), optional
@@ -70,7 +71,7 @@ class TrainSettings:
 
     model: str = "ddm"
     method: str = "nre"
-    budget: int
+    budget: int | None = None
     seed: int = 1
     trials: tuple[int, int] | None = None
     unit: str | None = None
@@ -100,7 +101,16 @@ class TrainSettings:
         estimator = self.estimator()
         if isinstance(estimator, NPE):
             object.__setattr__(self, "trials", estimator.trials)
-        least: Any = estimator.batch
+        self._check_budget(estimator.batch)
+
+    def _check_budget(self, least: Any) -> None:
+        """Refuse a budget that is no number of simulations, or none where they are to be made."""
+        if self.budget is None:
+            if self.simulations is None:
+                raise ModelError(
+                    "expected a budget or simulations; got neither. Pass how many to make, or a file of them."
+                )
+            return
         if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < least:
             raise ModelError(
                 f"budget must be an integer of at least {least} {self.counted}, a batch; got {self.budget!r}. Raise it."
@@ -114,11 +124,12 @@ class TrainSettings:
     @property
     def options(self) -> str:
         """The settings as the command line takes them."""
-        given: dict[str, Any] = {"unit": self.unit, "simulations": self.simulations, "observed": self.observed}
+        given: dict[str, Any] = {"budget": self.budget, "seed": self.seed}
+        given |= {"unit": self.unit, "simulations": self.simulations, "observed": self.observed}
         given["rounds"] = self.rounds if self.rounds > 1 else None
         given["trials"] = None if self.trials is None else f"{self.trials[0]},{self.trials[1]}"
         more = "".join(f" --{name} {value}" for name, value in given.items() if value is not None)
-        return f"{self.model} --method {self.method} --budget {self.budget} --seed {self.seed}{more}"
+        return f"{self.model} --method {self.method}{more}"
 
     def identity(self) -> dict[str, Any]:
         """List what makes it this training: settings, and checksums of the files among them.
