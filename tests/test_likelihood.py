@@ -127,7 +127,7 @@ def test_posterior_is_that_of_a_grid(exact, trials):
     """Fix a, z, t by narrow priors; the posterior of v is then a one-dimensional integral."""
     narrow = {k: dist.Uniform(THETA[k] - 1e-4, THETA[k] + 1e-4) for k in ("a", "z", "t")}
     draws = exact.sample(trials, seed=2, prior=narrow, draws=1000, tune=500)["posterior"]["v"].values
-    grid = np.linspace(-1, 2, 3001)
+    grid = np.linspace(-1, 2, 601)
     height = np.array([exact.log_prob(trials, **{**THETA, "v": v}).sum() for v in grid])
     weight = np.exp(height - height.max())
     mean = np.average(grid, weights=weight)

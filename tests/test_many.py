@@ -50,7 +50,7 @@ def test_posterior_is_that_of_a_grid(exact, subjects):
     narrow = {k: dist.Uniform(value - 1e-4, value + 1e-4) for k, value in fixed.items()}
     pair = [subjects[0], subjects[2]]
     draws = exact.sample(pair, seed=2, prior=narrow, draws=600, tune=200, chains=2)["posterior"]["v"].values
-    grid = np.linspace(-3, 3, 1201)
+    grid = np.linspace(-3, 3, 601)
     for i, data in enumerate(pair):
         height = np.array([exact.log_prob(data, v=v, **fixed).sum() for v in grid])
         weight = np.exp(height - height.max())

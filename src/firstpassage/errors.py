@@ -36,4 +36,4 @@ class AuditWarning(UserWarning):
 
 
 class SamplingWarning(UserWarning):
-    """Draws were made that should not be trusted: chains disagree, are too short, or diverged."""
+    """Draws were made that should not be trusted: chains disagree, are too short, or diverged, or weights are few."""

@@ -57,7 +57,7 @@ def x():
     return visits_of(150, seed=4)
 
 
-@pytest.mark.parametrize("kind", ["exact", "approximate"])
+@pytest.mark.parametrize("kind", [pytest.param("exact", marks=pytest.mark.slow), "approximate"])
 def test_sums_with_one_value_per_visit_equal_a_loop(kind, x):
     likelihood = getattr(VISITS, kind)
     rng = np.random.default_rng(2)
@@ -116,6 +116,7 @@ def test_corrected_draws_have_the_exact_posterior(x):
     assert found.identical(again)
 
 
+@pytest.mark.slow
 def test_exact_draws_stay_as_they_are(x):
     draws = draws_on_grid(VISITS.exact, x, n=200)
     found = fp.correct(tree(draws), regression(x, VISITS.exact), exact=VISITS.exact, seed=3)
@@ -125,7 +126,7 @@ def test_exact_draws_stay_as_they_are(x):
 
 def test_weights_that_cannot_be_trusted_are_told(x):
     far = np.random.default_rng(1).uniform(0.6, 0.8, 400)
-    with pytest.warns(fp.DataWarning, match="NOT to be trusted: Pareto k"):
+    with pytest.warns(fp.SamplingWarning, match="NOT to be trusted: Pareto k"):
         found = fp.correct(tree(far), regression(x), exact=VISITS.exact, seed=3)
     assert found.attrs["pareto_k"] > 0.7
 
@@ -212,7 +213,7 @@ def test_one_window_has_the_posterior_that_the_exact_likelihood_samples():
     theta = {"drift_rate": [0.3], "reward_bump": [-0.3], "failure_bump": [0.5], "noise_std": [0.2]}
     window = VISITS.likelihood(theta, seed=5)["window"][0, 0]
     with pm.Model() as model, warnings.catch_warnings():
-        warnings.simplefilter("ignore", fp.DataWarning)
+        warnings.simplefilter("ignore", fp.SamplingWarning)
         names = VISITS.parameter_names
         fp.observe(
             "obs", VISITS.approximate, observed=window, **dict(zip(names, fp.priors(VISITS.approximate), strict=True))

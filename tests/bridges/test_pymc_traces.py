@@ -82,7 +82,7 @@ def test_some_of_the_joint_prior_are_refused():
             fp.priors(ordered.EXACT)
 
 
-@pytest.mark.parametrize("kind", ["exact", "approximate"])
+@pytest.mark.parametrize("kind", [pytest.param("exact", marks=pytest.mark.slow), "approximate"])
 def test_traces_of_a_cell_add_up(cell, kind):
     model, theta, data = cell
     likelihood = model.exact if kind == "exact" else model.approximate

@@ -139,7 +139,9 @@ def test_the_correction_finds_the_exact_posterior(known):
 def test_a_network_that_is_far_off_is_found_out(posterior, data_sets):
     """Draws from a network that was shown other data have hopeless weights, and the verdict says so."""
     blind = dataclasses.replace(posterior, encode=lambda x: posterior.encode(np.stack([data_sets[0][:100]] * len(x))))
-    tree = blind.sample(data_sets[3], draws=200, seed=1, correct="exact")
+    with pytest.warns(fp.SamplingWarning, match="NOT to be trusted") as told:
+        tree = blind.sample(data_sets[3], draws=200, seed=1, correct="exact")
+    assert any(one.filename == __file__ for one in told), "the warning points at the caller"
     assert tree.attrs["pareto_k"] > 0.7
     assert "NOT to be trusted" in tree.attrs["verdict"]
 

@@ -96,7 +96,9 @@ def test_the_amortized_posterior_is_certified_and_lapses_are_not():
     odd = np.concatenate(
         [x, np.full((40, 2), [x[:, 0].min() * 0.2, -1.0]) + np.linspace(0, 1e-3, 40)[:, None] * [1, 0]]
     )
-    assert posterior.sample(odd, draws=200, seed=1, correct="exact").attrs["pareto_k"] > 0.7
+    with pytest.warns(fp.SamplingWarning, match="NOT to be trusted: Pareto k"):
+        tree = posterior.sample(odd, draws=200, seed=1, correct="exact")
+    assert tree.attrs["pareto_k"] > 0.7
 
 
 def test_the_headline_is_printed_once(capsys):

@@ -26,7 +26,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from firstpassage import _weights, seeds
 from firstpassage.bridges._variable import TrialsRV
-from firstpassage.errors import DataError, DataWarning, ModelError
+from firstpassage.errors import DataError, ModelError, SamplingWarning
 from firstpassage.likelihood import Likelihood
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def correct(draws: xr.DataTree, model: pm.Model, *, exact: Likelihood, seed: int
 
     Warns
     -----
-    DataWarning
+    SamplingWarning
         If Pareto k is above .7: then the draws cannot be trusted.
 
     References
@@ -102,7 +102,7 @@ def correct(draws: xr.DataTree, model: pm.Model, *, exact: Likelihood, seed: int
         pareto_k=k, efficiency=efficiency, effective=effective, correct="exact", verdict=_verdict(k, efficiency)
     )
     if not k <= _weights.TRUSTED:
-        warnings.warn(found.attrs["verdict"], DataWarning, stacklevel=2)
+        warnings.warn(found.attrs["verdict"], SamplingWarning, stacklevel=2)
     return found
 
 

@@ -7,6 +7,7 @@ Vehtari, Simpson, Gelman, Yao and Gabry (2024), Pareto smoothed importance sampl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import numpy as np
 
 from firstpassage import _weights, seeds
 from firstpassage._weights import TRUSTED
-from firstpassage.errors import ModelError
+from firstpassage.errors import ModelError, SamplingWarning
 from firstpassage.likelihood import Likelihood
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ def correct(posterior: Posterior, x: np.ndarray, *, draws: int, seed: int) -> Co
     return Corrected(
         theta=theta[rows], log_q=log_q[rows], pareto_k=k, efficiency=effective / proposals, effective=effective
     )
+
+
+def judged(found: Sequence[Corrected]) -> str:
+    """Give the verdict, and warn the caller of `Posterior.sample` where it is bad."""
+    told = verdict(found)
+    if any(not one.pareto_k <= TRUSTED for one in found):
+        warnings.warn(told, SamplingWarning, stacklevel=4)
+    return told
 
 
 def verdict(found: Sequence[Corrected]) -> str:

@@ -141,13 +141,13 @@ class Posterior:
             From 0 to 2**63 - 1.
         correct : {"exact"}, optional
             Reweight the network's draws by prior times exact likelihood over the network's density, smooth the weights
-            (PSIS), and resample. What was found is in ``.attrs``: pareto_k, efficiency, verdict.
+            (PSIS), and resample. What was found is in ``.attrs``: pareto_k, efficiency, verdict; a SamplingWarning comes
+            where k is above .7.
 
         Returns
         -------
         xarray.DataTree
-            Groups posterior (chain of length 1, draw, [dataset]), sample_stats (log_q, nats; with `correct` also
-            log_weight, pareto_k, efficiency) and observed_data.
+            Groups posterior (chain of length 1, draw, [dataset]), sample_stats (log_q, nats) and observed_data.
 
         Raises
         ------
@@ -358,7 +358,7 @@ class Posterior:
         tree = self._tree(theta, {"log_q": np.stack([one.log_q for one in found])}, x=x, many=many)
         numbers = {name: [float(vars(one)[name]) for one in found] for name in ("pareto_k", "efficiency", "effective")}
         tree.attrs.update({k: v if many else v[0] for k, v in numbers.items()})
-        tree.attrs["correct"], tree.attrs["verdict"] = "exact", _correction.verdict(found)
+        tree.attrs["correct"], tree.attrs["verdict"] = "exact", _correction.judged(found)
         return tree
 
 

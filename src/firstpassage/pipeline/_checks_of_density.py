@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from firstpassage import diagnostics
-from firstpassage.errors import DataWarning
+from firstpassage.errors import DataWarning, SamplingWarning
 from firstpassage.pipeline import _pictures, _recipes
 from firstpassage.pipeline._audit import Item
 
@@ -94,7 +94,8 @@ def correction(subject: Subject) -> list[Item]:
 def _weights(posterior: Any, data: list[Any], *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Correct data sets, and give Pareto k and efficiency of each."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
+        for told in (DataWarning, SamplingWarning):
+            warnings.simplefilter("ignore", told)
         tree = posterior.sample(data, draws=1000, seed=seed, correct="exact")
     return np.array(tree.attrs["pareto_k"]), np.array(tree.attrs["efficiency"])
 
@@ -109,7 +110,9 @@ class _Corrected:
 
     def sample(self, data: Any, *, draws: int, seed: int) -> Any:
         """Draw, corrected by the exact likelihood."""
-        return self.posterior.sample(data, draws=draws, seed=seed, correct="exact")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SamplingWarning)  # the share that is certified is a question of its own
+            return self.posterior.sample(data, draws=draws, seed=seed, correct="exact")
 
 
 def misspecification(subject: Subject) -> list[Item]:

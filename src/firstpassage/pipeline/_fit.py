@@ -15,7 +15,7 @@ import numpy as np
 from firstpassage import _nuts, seeds
 from firstpassage._convergence import independent
 from firstpassage.diagnostics import Convergence, Independent, Traces, agreement, convergence, summary
-from firstpassage.errors import DataError, DataWarning, FirstPassageError, ModelError
+from firstpassage.errors import DataError, DataWarning, FirstPassageError, ModelError, SamplingWarning
 from firstpassage.likelihood import Likelihood
 from firstpassage.models import registry
 from firstpassage.models.model import Model
@@ -342,7 +342,9 @@ def _amortized(posterior: Posterior, group: Group, settings: FitSettings, *, see
     import xarray as xr
 
     number, chains = settings.draws * settings.chains, settings.chains
-    tree = posterior.sample(group.data, draws=number, seed=seed, correct="exact" if settings.correct else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)  # the report of each fit has its verdict
+        tree = posterior.sample(group.data, draws=number, seed=seed, correct="exact" if settings.correct else None)
     for name in ("posterior", "sample_stats"):
         whole = tree[name].dataset
         cut = {k: (("chain", "draw"), np.asarray(v).reshape(chains, -1)) for k, v in whole.data_vars.items()}
