@@ -8,39 +8,29 @@ stored benchmark (benchmarks/break_even.py). Without arguments all are drawn.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import drawn
+
 from firstpassage import diagnostics, pipeline, plots
 
-ROOT = Path(__file__).resolve().parent.parent
-FIGURES = ROOT / "figures"
-STORED = ROOT / "benchmarks" / "results" / "break_even.json"
+STORED = drawn.ROOT / "benchmarks" / "results" / "break_even.json"
 
 
 def main() -> None:
-    """Draw what is asked for, and say what was written."""
-    drawers = {"demo": demo, "break-even": break_even}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", nargs="*", help=f"some of {', '.join(drawers)}")
-    chosen = parser.parse_args().figures or list(drawers)
-    if not set(chosen) <= set(drawers):
-        parser.error(f"there are {', '.join(drawers)}; got {' '.join(chosen)}")
-    FIGURES.mkdir(exist_ok=True)
-    for name in chosen:
-        for path in drawers[name]():
-            print(path.relative_to(ROOT))
+    """Draw what is asked for."""
+    drawn.run({"demo": demo, "break-even": break_even}, about=__doc__)
 
 
 def demo() -> Iterator[Path]:
     """Run the demo and copy each figure with its numbers."""
-    _, drawn = pipeline.demo(into=ROOT / "runs" / "demo", force=True)
-    for path in drawn:
+    _, overviews = pipeline.demo(into=drawn.RUNS / "demo", force=True)
+    for path in overviews:
         for source in (path, path.with_suffix(".json")):
-            target = FIGURES / f"cavanagh-{source.name}"
+            target = drawn.FIGURES / f"cavanagh-{source.name}"
             shutil.copyfile(source, target)
             yield target
 
@@ -61,8 +51,7 @@ def break_even() -> Iterator[Path]:
     )
     figure = plots.break_even(costs).figure
     numbers = plots.numbers(diagnostics.break_even(costs)) | {"design": design}
-    target = plots.save(figure, FIGURES / "break-even.png", numbers=numbers, caption=caption)
-    yield from (target, target.with_suffix(".json"))
+    yield from drawn.written(figure.axes, "break-even", numbers, caption)
 
 
 if __name__ == "__main__":

@@ -1,61 +1,85 @@
 """Draw the figures of the foraging model.
 
-    python scripts/figures_foraging.py [calibration] [posteriors] [visits] [information]
+    python scripts/figures_foraging.py [prior] [loss] [calibration] [posteriors] [visits] [information]
 
-The shipped estimators and the exact likelihood answer the same simulated windows. `information` needs the posterior of
-the 37 statistics, which is not shipped: python scripts/train_estimators.py foraging-npe-statistics (five minutes).
+The shipped estimators and the exact likelihood answer the same simulated windows. Their training is not kept, so that
+the loss is that of a short one, in runs/figures/foraging-npe (a minute, used again). `information` needs the posterior
+of the 37 statistics, which is not shipped: python scripts/train_estimators.py foraging-npe-statistics (five minutes).
 Without arguments all are drawn.
 """
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import arviz_base
+import drawn
 import numpy as np
 
 import firstpassage as fp
 from firstpassage import diagnostics, plots
 from firstpassage.errors import DataWarning
 
-ROOT = Path(__file__).resolve().parent.parent
-FIGURES, RUNS = ROOT / "figures", ROOT / "runs"
 SEED = 20_261_122
 WINDOWS = 40  # compared with the exact posterior
 CALIBRATED = 1000
+REPLICATES, TOGETHER = 200, 40  # of the prior: parameter sets, windows of each
+FARTHEST = (16, 15, 8)  # distance, stops and rewards that are shown
+BUDGET = 98_304  # windows of the short training
 METHODS = ("npe", "nle", "nre")
 
 
 def main() -> None:
-    """Draw what is asked for, and say what was written."""
-    drawers = {"calibration": calibration, "posteriors": posteriors, "visits": visits, "information": information}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", nargs="*", help=f"some of {', '.join(drawers)}")
-    chosen = parser.parse_args().figures or list(drawers)
-    if not set(chosen) <= set(drawers):
-        parser.error(f"there are {', '.join(drawers)}; got {' '.join(chosen)}")
-    FIGURES.mkdir(exist_ok=True)
+    """Draw what is asked for."""
     warnings.simplefilter("ignore", DataWarning)
-    for name in chosen:
-        for path in drawers[name]():
-            print(path.relative_to(ROOT))
+    drawers = {
+        "prior": prior, "loss": loss, "calibration": calibration, "posteriors": posteriors, "visits": visits,
+        "information": information,
+    }  # fmt: skip
+    drawn.run(drawers, about=__doc__)
+
+
+def prior() -> Iterator[Path]:
+    """Draw the visits that the prior predicts: the mean over parameter sets, and how these differ."""
+    model = fp.foraging()
+    draws = model.prior(REPLICATES, seed=SEED)
+    windows = model.likelihood({k: v[:TOGETHER] for k, v in draws.items()}, seed=SEED)["window"][:, 0]
+    tree = arviz_base.from_dict({"posterior": {name: values[None] for name, values in draws.items()}})
+    found = diagnostics.visits(model.exact, tree, windows, seed=SEED, replicates=REPLICATES)
+    panels = plots.visits(found, method="prior", ax=plots.canvas(rows=1, columns=3, width=2.75, height=2.6)[0])
+    panels[0].get_legend().get_texts()[0].set_text("all together")
+    for panel, last in zip(panels, FARTHEST, strict=True):
+        panel.set_xlim(right=last + 0.5)
+        panel.set_ylim(bottom=-0.015 * panel.get_ylim()[1])
+        for line in panel.lines:
+            line.set_clip_on(True)
+    caption = (
+        f"Visits that the prior predicts: median and central 90 % of n = {REPLICATES} parameter sets, {TOGETHER} "
+        f"windows of 100 sites each; points: a window of each of {TOGETHER} parameter sets, all together, "
+        f"up to {', '.join(map(str, FARTHEST))}; seed {SEED}."
+    )
+    yield from drawn.written(panels, "foraging-prior-predictive", found.numbers(), caption)
+
+
+def loss() -> Iterator[Path]:
+    """Draw the loss of a short training."""
+    settings = fp.NPE(fp.foraging(), epoch_pairs=6144, validation=4096, learning_rate=1e-3)
+    history, n = drawn.history(settings, name="foraging-npe", budget=BUDGET, seed=SEED)
+    panel = plots.loss(history, method="npe", ax=plots.grid(1)[0])
+    caption = f"Loss of NPE on n = {n:,} simulated windows of 100 sites, {drawn.SHORT}; seed {SEED}."
+    yield from drawn.written(panel, "foraging-loss", drawn.losses(history), caption)
 
 
 def calibration() -> Iterator[Path]:
     """Draw recovery and ranks of the truth, of the amortized posterior of raw windows."""
-    model, posterior = fp.foraging(), fp.pretrained("foraging", "npe")
-    runs = diagnostics.simulated(posterior, model, datasets=CALIBRATED, trials=1, seed=SEED)
+    runs = diagnostics.simulated(
+        fp.pretrained("foraging", "npe"), fp.foraging(), datasets=CALIBRATED, trials=1, seed=SEED
+    )
     told = f"NPE on raw windows of 100 sites, {CALIBRATED} windows simulated from the prior; seed {SEED}"
-    recovered, ranked = diagnostics.recovery(runs), diagnostics.sbc(runs)
-    panels = plots.recovery(recovered, parameters=model.parameters, ax=plots.grid(len(model.parameters)))
-    yield from _saved(panels, "recovery", recovered, f"Posterior mean and sd against the truth: {told}.")
-    ranks = plots.calibration_histogram(ranked, parameters=model.parameters, ax=plots.grid(len(ranked.ranks)))
-    yield from _saved(ranks, "calibration", ranked, f"Ranks of the truth among posterior draws (SBC): {told}.")
-    curves = plots.calibration_ecdf(ranked, parameters=model.parameters, ax=plots.grid(len(ranked.ranks)))
-    yield from _saved(curves, "sbc", ranked, f"Ranks of the truth, difference of their ECDF from uniform: {told}.")
+    yield from drawn.calibration(runs, of="foraging", told=told)
 
 
 def posteriors() -> Iterator[Path]:
@@ -70,7 +94,7 @@ def posteriors() -> Iterator[Path]:
     panels = plots.pairs(draws, parameters=model.parameters, truth=theta)
     numbers = plots.pairs_numbers(draws, parameters=model.parameters, truth=theta)
     caption = f"Posterior of one window of 100 sites by all methods; black: truth; 4,000 draws each; seed {SEED}."
-    yield from _written(panels, "posteriors", numbers, caption)
+    yield from drawn.written(panels, "foraging-posteriors", numbers, caption)
 
 
 def visits() -> Iterator[Path]:
@@ -83,16 +107,21 @@ def visits() -> Iterator[Path]:
         f"Visits of the example session to patches of odor B (points) and {found.replicates} replicates from the exact "
         f"posterior (median, central 90 %): n = {found.whole} visits; seed {SEED}."
     )
-    yield from _written(plots.visits(found), "visits", found.numbers(), caption)
+    yield from drawn.written(plots.visits(found), "foraging-visits", found.numbers(), caption)
 
 
 def information() -> Iterator[Path]:
     """Draw how much wider posteriors are than the exact ones, for what each is given."""
+    statistics = drawn.RUNS / "foraging-npe-statistics"
+    if not statistics.exists():
+        where = statistics.relative_to(drawn.ROOT)
+        print(f"no {where}: the figure is not drawn again. Train with scripts/train_estimators.py {statistics.name}.")
+        return
     model = fp.foraging()
     data = list(model.likelihood(model.prior(WINDOWS, seed=SEED), seed=SEED + 1)["window"][:, 0])
     given = {
         "NPE, raw windows": fp.pretrained("foraging", "npe"),
-        "NPE, 37 statistics": fp.load(RUNS / "foraging-npe-statistics"),
+        "NPE, 37 statistics": fp.load(statistics),
         "NLE, 23 statistics": fp.pretrained("foraging", "nle-window"),
         "NLE, decisions": fp.pretrained("foraging", "nle"),
         "NRE, decisions": fp.pretrained("foraging", "nre"),
@@ -107,18 +136,7 @@ def information() -> Iterator[Path]:
     )
     numbers = {name: one.numbers() for name, one in found.items()}
     panel = plots.information(found, parameters=model.parameters)
-    yield from _written(np.array([panel]), "information", numbers, caption)
-
-
-def _saved(panels: np.ndarray, name: str, found: Any, caption: str) -> Iterator[Path]:
-    """Save panels with the numbers of a result."""
-    yield from _written(panels, name, plots.numbers(found), caption)
-
-
-def _written(panels: np.ndarray, name: str, numbers: Any, caption: str) -> Iterator[Path]:
-    """Save the figure that panels belong to."""
-    path = plots.save(np.ravel(panels)[0].figure, FIGURES / f"foraging-{name}.png", numbers=numbers, caption=caption)
-    yield from (path, path.with_suffix(".json"))
+    yield from drawn.written(panel, "foraging-information", numbers, caption)
 
 
 if __name__ == "__main__":

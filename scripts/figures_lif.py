@@ -9,7 +9,6 @@ Without names all are drawn.
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import arviz_base
+import drawn
 import numpy as np
 import pandas as pd
 
@@ -24,8 +24,6 @@ import firstpassage as fp
 from firstpassage import diagnostics, plots
 from firstpassage.errors import DataWarning
 
-ROOT = Path(__file__).resolve().parent.parent
-FIGURES, TRAINED = ROOT / "figures", ROOT / "runs" / "lif-npe"
 SEED = 20_261_129
 CALIBRATED = 1000
 DRAWS = 4000
@@ -35,19 +33,12 @@ SHOWN = 2  # traces of the prior
 
 def main() -> None:
     """Draw what is asked for, and say what was written."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", nargs="*", help=f"some of {', '.join(Figures.NAMES)}")
+    parser = drawn.parser(Figures.NAMES, about=__doc__)
     parser.add_argument("--estimator", type=Path, help="a trained folder, or a bundle")
     arguments = parser.parse_args()
-    chosen = arguments.figures or list(Figures.NAMES)
-    if not set(chosen) <= set(Figures.NAMES):
-        parser.error(f"there are {', '.join(Figures.NAMES)}; got {' '.join(chosen)}")
-    FIGURES.mkdir(exist_ok=True)
     warnings.simplefilter("ignore", DataWarning)
     drawer = Figures(arguments.estimator)
-    for name in chosen:
-        for path in getattr(drawer, name)():
-            print(path.relative_to(ROOT))
+    drawn.show({name: getattr(drawer, name) for name in Figures.NAMES}, asked=arguments.figures)
 
 
 class Figures:
@@ -91,11 +82,11 @@ class Figures:
             f"Voltage that the prior predicts (median and central 90 % of {REPLICATES} neurons), and traces of {SHOWN} "
             f"neurons of the prior (black, spikes above); seed {SEED}."
         )
-        yield from _written(panels, "prior-predictive", {"drawn": found.drawn()}, caption)
+        yield from drawn.written(panels, "lif-prior-predictive", {"drawn": found.drawn()}, caption)
 
     def loss(self) -> Iterator[Path]:
         """Draw how training went."""
-        path = (self.folder if self.folder is not None else TRAINED) / "history.csv"
+        path = (self.folder if self.folder is not None else drawn.RUNS / "lif-npe") / "history.csv"
         if not path.exists():
             print(f"no {path}: the loss is not drawn again. Train with scripts/train_estimators.py lif-npe.")
             return
@@ -103,21 +94,13 @@ class Figures:
         panel = plots.loss(history, method="npe", ax=plots.grid(1)[0])
         card = self.npe.card
         caption = f"Loss of NPE on n = {card['pairs']:,} simulated traces; seed {card['seed']}."
-        numbers = {name: history[name].to_numpy() for name in ("epoch", "loss", "validation_loss")}
-        yield from _written(panel, "loss", numbers, caption)
+        yield from drawn.written(panel, "lif-loss", drawn.losses(history), caption)
 
     def calibration(self) -> Iterator[Path]:
         """Draw recovery and ranks of the truth."""
-        model = self.model
-        runs = diagnostics.simulated(self.npe, model, datasets=CALIBRATED, trials=1, seed=SEED)
+        runs = diagnostics.simulated(self.npe, self.model, datasets=CALIBRATED, trials=1, seed=SEED)
         told = f"NPE, {CALIBRATED} traces simulated from the prior; seed {SEED}"
-        recovered, ranked = diagnostics.recovery(runs), diagnostics.sbc(runs)
-        panels = plots.recovery(recovered, parameters=model.parameters, ax=plots.grid(len(model.parameters)))
-        yield from _saved(panels, "recovery", recovered, f"Posterior mean and sd against the truth: {told}.")
-        ranks = plots.calibration_histogram(ranked, parameters=model.parameters, ax=plots.grid(len(ranked.ranks)))
-        yield from _saved(ranks, "calibration", ranked, f"Ranks of the truth among posterior draws (SBC): {told}.")
-        curves = plots.calibration_ecdf(ranked, parameters=model.parameters, ax=plots.grid(len(ranked.ranks)))
-        yield from _saved(curves, "sbc", ranked, f"Ranks of the truth, difference of their ECDF from uniform: {told}.")
+        yield from drawn.calibration(runs, of="lif", told=told)
 
     def posteriors(self) -> Iterator[Path]:
         """Draw the posterior of the trace by both methods: pairs, and marginal densities."""
@@ -127,9 +110,11 @@ class Figures:
         prior = self.model.prior(DRAWS, seed=SEED)
         numbers = plots.pairs_numbers(self.draws, **same)
         panels = plots.pairs(self.draws, prior=prior, **same)
-        yield from _written(panels, "posteriors", numbers, f"Posterior by NPE and by the exact likelihood: {told}.")
+        yield from drawn.written(
+            panels, "lif-posteriors", numbers, f"Posterior by NPE and by the exact likelihood: {told}."
+        )
         panels = plots.marginals(self.draws, ax=plots.grid(len(self.model.parameters)), **same)
-        yield from _written(panels, "marginals", numbers, f"Marginal posterior densities: {told}.")
+        yield from drawn.written(panels, "lif-marginals", numbers, f"Marginal posterior densities: {told}.")
 
     def ppc(self) -> Iterator[Path]:
         """Draw the voltage and the spikes that the amortized posterior predicts."""
@@ -137,10 +122,10 @@ class Figures:
         told = f"n = 1 trace of the example recording, {REPLICATES} replicates from the posterior by NPE"
         numbers = found.numbers() | {"drawn": found.drawn()}
         caption = f"Voltage (black, spikes above), and its predictive median and central 90 %: {told}; seed {SEED}."
-        yield from _written(plots.traces(found, method="npe", ax=_stack(1)), "ppc-voltage", numbers, caption)
+        yield from drawn.written(plots.traces(found, method="npe", ax=_stack(1)), "lif-ppc-voltage", numbers, caption)
         panel = plots.spike_counts(found, method="npe", ax=plots.grid(1)[0])
         caption = f"Spikes (black), and those predicted by the posterior and by the prior: {told}; seed {SEED}."
-        yield from _written(panel, "ppc-spikes", found.numbers(), caption)
+        yield from drawn.written(panel, "lif-ppc-spikes", found.numbers(), caption)
 
     def _truth(self) -> dict[str, float]:
         """Take the parameters that made the example."""
@@ -150,17 +135,6 @@ class Figures:
 def _stack(rows: int) -> np.ndarray:
     """Make panels one above another."""
     return plots.canvas(rows=rows, columns=1, width=8.2, height=2.2)[:, 0]
-
-
-def _saved(panels: Any, name: str, found: Any, caption: str) -> Iterator[Path]:
-    """Save panels with the numbers of a result."""
-    yield from _written(panels, name, plots.numbers(found), caption)
-
-
-def _written(panels: Any, name: str, numbers: Any, caption: str) -> Iterator[Path]:
-    """Save the figure that panels belong to."""
-    path = plots.save(np.ravel(panels)[0].figure, FIGURES / f"lif-{name}.png", numbers=numbers, caption=caption)
-    yield from (path, path.with_suffix(".json"))
 
 
 if __name__ == "__main__":

@@ -8,18 +8,18 @@ drawn from benchmarks/results/teaching.json. Without names both are drawn.
 
 from __future__ import annotations
 
-import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import drawn
 import numpy as np
 
 import firstpassage as fp
 from firstpassage import plots
 
-ROOT = Path(__file__).resolve().parent.parent
-FIGURES, RESULTS = ROOT / "figures", ROOT / "benchmarks" / "results" / "teaching.json"
+RESULTS = drawn.ROOT / "benchmarks" / "results" / "teaching.json"
 SEED, TRIALS, TRUTH = 20_261_129, 50, {"mu": 2.0, "sigma": 1.5}  # as the benchmark's
 NODES = 81
 LIMIT = 0.3  # nats
@@ -27,18 +27,11 @@ INK, FAINT = "#0072B2", "#595959"
 
 
 def main() -> None:
-    """Draw what is asked for, and say what was written."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    drawers = {"landscape": landscape, "cookies": cookies}
-    parser.add_argument("figures", nargs="*", help=f"some of {', '.join(drawers)}")
-    chosen = parser.parse_args().figures or list(drawers)
-    if not set(chosen) <= set(drawers):
-        parser.error(f"there are {', '.join(drawers)}; got {' '.join(chosen)}")
-    for name in chosen:
-        print(drawers[name]().relative_to(ROOT))
+    """Draw what is asked for."""
+    drawn.run({"landscape": landscape, "cookies": cookies}, about=__doc__)
 
 
-def landscape() -> Path:
+def landscape() -> Iterator[Path]:
     """Draw log ratio and log likelihood of 50 draws, and their difference over the exact posterior."""
     model, x = fp.gaussian(), np.random.default_rng(SEED).normal(*TRUTH.values(), TRIALS)
     methods = {"nre": fp.pretrained("gaussian", "nre"), "exact": model.exact}
@@ -65,7 +58,7 @@ def landscape() -> Path:
         f"Right: their difference at {len(error):,} draws of the exact posterior, less its mean; sd "
         f"{error.std():.3f} nat, limit {LIMIT}; seed {SEED}."
     )
-    return plots.save(panels[0].figure, FIGURES / "teaching-landscape.png", numbers=numbers, caption=caption)
+    yield from drawn.written(panels, "teaching-landscape", numbers, caption)
 
 
 def _difference(panel: Any, mu: np.ndarray, error: np.ndarray) -> None:
@@ -83,7 +76,7 @@ def _top(height: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> tuple[float, 
     return mu[i], sigma[j]
 
 
-def cookies() -> Path:
+def cookies() -> Iterator[Path]:
     """Draw the rates of the factories alone and in a hierarchy, by the learned and by the true likelihood."""
     record = json.loads(RESULTS.read_text())
     found = record["cookies"]
@@ -108,7 +101,7 @@ def cookies() -> Path:
     numbers = {"shrinkage": found["shrinkage"], "chips_per_cookie": known} | {
         m: {s: {k: found[m][s][k] for k in ("mean", "central_90")} for s in names.values()} for m in models
     }
-    return plots.save(panel.figure, FIGURES / "cookies.png", numbers=numbers, caption=caption)
+    yield from drawn.written(panel, "cookies", numbers, caption)
 
 
 def _estimates(record: dict[str, dict[str, float]]) -> plots.Estimates:
