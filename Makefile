@@ -55,5 +55,5 @@ docs: env ## Build the documentation into docs/_build/html; warnings are errors
 	@echo docs/_build/html/index.html
 
 clean: ## Remove the environment, caches and runs
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache build dist runs docs/_build docs/reference/api docs/reference/generated docs/tutorials/notebooks
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache build dist runs docs/_build docs/gallery docs/reference/api docs/reference/generated docs/tutorials/notebooks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

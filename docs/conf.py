@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import shutil
@@ -23,6 +24,14 @@ ROOMS = {
 MODULES = {  # documented whole
     "firstpassage.models": ["ddm", "foraging", "foraging_statistics", "lif", "records", "joint"],
     "firstpassage.densities": ["wiener", "foraging", "foraging_filter", "foraging_moments", "lif", "lif_filter"],
+}
+# Headings of the gallery, and how the names of their figures begin.
+GALLERY = {
+    "Drift-diffusion model": ("ddm-", "cavanagh-", "hierarchical-"),
+    "Patch foraging": ("foraging-",),
+    "Integrate-and-fire neuron": ("lif-",),
+    "Normal draws and counts": ("teaching-", "cookies"),
+    "What estimators cost": ("accuracy-", "break-even", "rounds"),
 }
 
 
@@ -62,8 +71,29 @@ def write_page(path: Path, title: str, module: str, names: list[str]) -> None:
     path.write_text("\n".join([*lines, *(f"   {name}" for name in names), ""]))
 
 
+def write_gallery() -> None:
+    """Show every figure of `make figures` with the caption that was written beside its numbers."""
+    folder = HERE / "gallery"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    lines = ["# All figures", "", "Drawn by `make figures`; the numbers of each are in `figures/`, as JSON.", ""]
+    left = sorted((ROOT / "figures").glob("*.png"))
+    for heading, beginnings in GALLERY.items():
+        shown = [path for path in left if path.name.startswith(beginnings)]
+        left = [path for path in left if path not in shown]
+        lines += [f"## {heading}", ""] if shown else []
+        for path in shown:
+            shutil.copy(path, folder / path.name)
+            caption = json.loads(path.with_suffix(".json").read_text())["caption"]
+            lines += [f"![{path.stem}]({path.name})", "", f"{caption} (`{path.name}`)", ""]
+    if left:
+        raise ValueError(f"no heading of GALLERY has {', '.join(path.name for path in left)}. Add one to docs/conf.py.")
+    (folder / "index.md").write_text("\n".join(lines), encoding="utf-8")
+
+
 copy_notebooks()
 write_reference()
+write_gallery()
 
 project = "firstpassage"
 author = "the firstpassage developers"
