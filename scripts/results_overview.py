@@ -64,7 +64,10 @@ def _chosen(groups: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def _beside(name: str, row: dict[str, Any]) -> str:
     """Write one row."""
     bound = f"{row['bound']} " if "bound" in row else ""
-    ratio = f"{row['ratio']:.0f}" if row["ratio"] >= 10 else f"{row['ratio']:.2g}"
+    if row["ratio"] is None:
+        ratio = "not known"
+    else:
+        ratio = f"{row['ratio']:.0f}" if row["ratio"] >= 10 else f"{row['ratio']:.2g}"
     return f"| {name} | {row['unit']} | {_side(row['ours'])} | {_side(row['peer'])} | {bound}{ratio} |"
 
 

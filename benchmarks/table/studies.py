@@ -194,8 +194,8 @@ def cell(name: str) -> Row:
         if not verdict["reached"]:
             spent, accuracy = verdict["cpu_seconds"], verdict["c2st_mean"]
             row[side]["stopped"] = f"not reached within {spent:.0f} s (C2ST {accuracy:.2f})"
-    if not ours["reached"]:
-        return row | {"ratio": None}
+    if not ours["reached"] or (not peer["reached"] and peer["cpu_seconds"] < ours["cpu_seconds"]):
+        return row | {"ratio": None}  # who is sooner is not known
     row |= {"ratio": peer["cpu_seconds"] / ours["cpu_seconds"]}
     return row | ({} if peer["reached"] else {"bound": "at least"})
 
