@@ -14,11 +14,20 @@ from table.rows import Row, Side, compared
 
 SEED, TRIALS, DRAWS = 2, 200, 1000
 REPEATS = 3
-CALIBRATED, ALONE = 8, 2  # data sets in one call, and one by one
+CALIBRATED, ALONE = 32, 2  # data sets in one call, and one by one
 
 # What is started in a process of its own, to read its largest memory at the end.
+# Linux's ru_maxrss of a new process is at least that of the process that started it.
+PEAK = (
+    "import resource"
+    if sys.platform == "darwin"
+    else "peak = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))"
+) + (
+    "; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    if sys.platform == "darwin"
+    else "; print('peak', peak)"
+)
 BASE = "import bayesflow, jax; jax.numpy.zeros(1).block_until_ready()"
-PLAIN = "import numpy"
 TRAINED = "import firstpassage as fp; fp.NRE(fp.ddm()).fit(budget=1_000_000, seed=1)"
 FITTED = (
     "import firstpassage as fp, numpy as np; m = fp.ddm(); "
@@ -104,8 +113,7 @@ def memory(ours: str, peer: str, names: tuple[str, str], note: str) -> Row:
 @cache
 def largest(program: str) -> float:
     """Run Python code in a new process, and read the most memory that it held, in GB."""
-    read = "; import resource; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", program + read], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", f"{program}; {PEAK}"], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip()[-300:])
     unit = 1 if sys.platform == "darwin" else 1024  # bytes, or kilobytes

@@ -70,9 +70,8 @@ class Misspecification:
     def verdict(self) -> str:
         """Say in one sentence whether the data set is like simulated ones, with the number that decides."""
         most = min(self.by_statistic, key=lambda name: self.by_statistic[name])
-        numbers = (
-            f"p {self.p:.3f} among {self.replicates} replicates of {self.trials} trials, flagged at {self.alpha:g}"
-        )
+        size = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        numbers = f"p {self.p:.3f} among {self.replicates} replicates of {size}, flagged at {self.alpha:g}"
         if self.ok:
             return f"nothing unlike the model was found: {numbers}."
         return f"these data are UNLIKE the model at its best: {_MEANING[most]} ({most}); {numbers}."
