@@ -47,9 +47,9 @@ def test_an_own_model_is_audited_by_its_file(trained):
     done = CliRunner().invoke(app, ["check", str(bundle), "--model", name, "--fast", "--json"])
     assert done.exit_code == 0, done.output
     card = json.loads((bundle.parent / "audit.json").read_text())
-    states = {item["name"]: item["ok"] for item in card["items"]}
-    assert states["recovery"] is not False
-    assert states["sbc"] and states["coverage"] and states["tarp"] and states["ppc"]
+    states = {name: item["state"] for name, item in card["items"].items()}
+    assert states["recovery"] != "failed"
+    assert {states[name] for name in ("sbc", "coverage", "tarp", "ppc")} == {"passed"}
     assert fp.load(bundle, model=model).card["audit"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,8 @@ class TrainSettings:
     seed : int
         From 0 to 2**63 - 1.
     trials : (int, int), optional
-        For npe alone: smallest and largest number of trials of a data set; 20 to 1000 if None, or 1 where a trial is a
-        window of sites or a voltage trace.
+        For npe alone: smallest and largest number of trials of a data set. If None, that of the observed data with
+        `observed`, 1 where a trial is a window of sites or a voltage trace, and else 20 to 1000.
     unit : str, optional
         For nle and nre of foraging: what a trial is, "patch" if None; nle can learn statistics of a "window", too.
     simulations : str, optional
@@ -99,7 +99,7 @@ class TrainSettings:
                 f"{self.observed}. Give both, or neither."
             )
         estimator = self.estimator()
-        if isinstance(estimator, NPE):
+        if isinstance(estimator, NPE) and self.observed is None:  # else the observed data have a number of trials
             object.__setattr__(self, "trials", estimator.trials)
         self._check_budget(estimator.batch)
 
@@ -243,8 +243,10 @@ def train(
     if settings.simulations is not None:
         table["simulations"] = _simulations.simulations(settings.simulations, model=estimator.model)
     if settings.observed is not None:
-        table["observed"] = _prepare.read_one(settings.observed, estimator.model, columns={}).data
-        table["rounds"] = settings.rounds
+        group = _prepare.read_one(settings.observed, estimator.model, columns={})
+        table |= {"observed": group.data, "rounds": settings.rounds}
+        if isinstance(estimator, NPE) and settings.trials is None:
+            estimator = replace(estimator, trials=group.trials)
     with run_folder(into, command="train", settings=settings.identity(), force=force) as folder:
         learned = estimator.fit(
             budget=settings.budget, seed=settings.seed, into=folder.path, progress=progress, **table
