@@ -1,6 +1,7 @@
 """Draws of a PyMC model are corrected by the exact likelihood, or refused."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -14,8 +15,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:there is no", "ignore:Numba will
 VISITS = fp.foraging()
 REST = {"reward_bump": -0.3, "failure_bump": 0.5, "noise_std": 0.29}
 LOW, HIGH = 0.0, 0.8
-NUTS = {"nuts_sampler": "nutpie", "nuts": {"adaptation": "low_rank"}, "progressbar": False, "quiet": True,
-        "compute_convergence_checks": False, "cores": 1}  # fmt: skip
+
+
+def nuts() -> dict[str, Any]:
+    """Give the settings of nutpie anew: PyMC writes target_accept into the mapping that it is given."""
+    return {
+        "nuts_sampler": "nutpie", "nuts": {"adaptation": "low_rank"}, "progressbar": False, "quiet": True,
+        "compute_convergence_checks": False, "cores": 1,
+    }  # fmt: skip
 
 
 def visits_of(n: int, *, seed: int) -> np.ndarray:
@@ -195,7 +202,7 @@ def test_three_mice_in_a_hierarchy():
     x = VISITS.exact.read(VISITS.exact.simulate(rows, np.random.default_rng(1)))
     model = hierarchy(VISITS.approximate, x, mouse)
     with model:
-        draws = pm.sample(150, tune=300, chains=2, random_seed=1, target_accept=0.95, **NUTS)
+        draws = pm.sample(150, tune=300, chains=2, random_seed=1, target_accept=0.95, **nuts())
     assert not draws["sample_stats"]["diverging"].any()
     found = fp.correct(draws, model, exact=VISITS.exact, seed=1)
     posterior = found["posterior"]["drift_rate"]
@@ -218,7 +225,7 @@ def test_one_window_has_the_posterior_that_the_exact_likelihood_samples():
         fp.observe(
             "obs", VISITS.approximate, observed=window, **dict(zip(names, fp.priors(VISITS.approximate), strict=True))
         )
-        draws = pm.sample(2000, tune=1000, chains=2, random_seed=1, target_accept=0.95, **NUTS)
+        draws = pm.sample(2000, tune=1000, chains=2, random_seed=1, target_accept=0.95, **nuts())
     found = fp.correct(draws, model, exact=VISITS.exact, seed=2)["posterior"].dataset
     right = VISITS.exact.sample(window, draws=2000, chains=2, seed=3)["posterior"].dataset
     for name in names:

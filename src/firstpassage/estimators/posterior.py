@@ -141,8 +141,8 @@ class Posterior:
             From 0 to 2**63 - 1.
         correct : {"exact"}, optional
             Reweight the network's draws by prior times exact likelihood over the network's density, smooth the weights
-            (PSIS), and resample. What was found is in ``.attrs``: pareto_k, efficiency, verdict; a SamplingWarning comes
-            where k is above .7.
+            (PSIS), and resample. What was found is in ``.attrs``: pareto_k, efficiency, verdict. A k above .7
+            is warned of (SamplingWarning).
 
         Returns
         -------
