@@ -85,7 +85,7 @@ def show(panel: Any, model: str, found: dict[str, Any], *, floor: dict[str, Any]
             shipped = cell["shipped"]
             panel.plot(shipped["cpu_seconds"], shipped["c2st_mean"], "D", markersize=6.5, color=colour)
     panel.set_xscale("log")
-    panel.set_xlim(5, 6000)
+    panel.set_xlim(1.5, 6000)
     panel.set_ylim(0.48, 1.02)
     panel.set_title(MODELS[model])
     panel.set_xlabel("CPU seconds of training")
