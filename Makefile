@@ -44,7 +44,7 @@ notebooks: env ## Execute the notebooks and store what they show
 figures: env ## Draw the figures again
 	@for program in $(wildcard scripts/figures*.py); do echo "$$program"; $(PYTHON_ENV) $$program || exit 1; done
 
-bench: env ## Measure the quick table of benchmarks and collect the stored long studies (20 CPU minutes)
+bench: env ## Measure the quick table of benchmarks and collect the stored long studies (half an hour of CPU time)
 	$(PYTHON_ENV) benchmarks
 
 bench-long: env ## Run the long studies again, all or STUDIES="break_even ..." (many hours)

@@ -3,7 +3,7 @@
     python benchmarks [--groups simulators ...] [--missing]      # make bench
     python benchmarks --long [NAMES]                             # make bench-long
 
-The quick table is measured afresh in about a quarter of an hour of CPU time: simulators, effective draws of NUTS, rates
+The quick table is measured afresh in about half an hour of CPU time: simulators, effective draws of NUTS, rates
 and memory, growth, and the devices that JAX sees; each group in a process of its own. The long studies take an hour and
 more each: their figures are read from benchmarks/results, and `--long` runs them again, one after the other, all of
 them although one fails. Written are benchmarks/results/table.json and, from it, TABLE.md; with --groups the other

@@ -21,7 +21,7 @@ from typing import Any
 import clock
 
 SEED, TUNE, DRAWS, CHAINS = 1, 150, 150, 4
-LIMIT = 40  # CPU seconds of a call that samples
+LIMIT, LONG, MANY = 40, 300, 5_000  # CPU seconds of a call that samples; and with so many trials or more
 PREPARING = 120  # more, for imports, data and the training of the bare estimator
 TRAINING = 8.0  # seconds
 NAMES = {
@@ -29,6 +29,11 @@ NAMES = {
     "hssm:pymc": "HSSM analytic, pymc", "hssm:nutpie": "HSSM analytic, nutpie",
     "hssm:numpyro": "HSSM analytic, numpyro",
 }  # fmt: skip
+
+
+def limit(trials: int) -> int:
+    """Give the CPU seconds after which a call is stopped."""
+    return LONG if trials >= MANY else LIMIT
 
 
 def run(case: str, trials: int) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def run(case: str, trials: int) -> dict[str, Any]:
     call = prepared(case, x)
     print(json.dumps({"prepared": case}), flush=True)  # from here on the limit is that of sampling
     spent = int(time.process_time())
-    resource.setrlimit(resource.RLIMIT_CPU, (spent + LIMIT + 1, spent + LIMIT + 5))
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + limit(trials) + 1, spent + limit(trials) + 5))
     start = clock.cpu()
     tree = call()
     cpu = clock.cpu() - start
@@ -96,7 +101,8 @@ def main() -> None:
     parser.add_argument("--case", choices=list(NAMES), required=True)
     parser.add_argument("--trials", type=int, required=True)
     options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT + PREPARING, LIMIT + PREPARING + 300))
+    most = limit(options.trials) + PREPARING
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most + 300))
     print(json.dumps(run(options.case, options.trials)))
 
 

@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from nuts import CHAINS, DRAWS, LIMIT, NAMES
+from nuts import CHAINS, DRAWS, NAMES, limit
 
 from table.rows import Row, Side, compared
 
@@ -32,7 +32,7 @@ def versus(ours: str, peer: str, trials: int) -> Row:
         found = measured(case, trials)
         if "failed" in found:
             raise RuntimeError(f"{case}: {found['failed']}")
-        rate = found.get("ess_per_cpu_s", CHAINS * DRAWS / LIMIT)
+        rate = found.get("ess_per_cpu_s", CHAINS * DRAWS / limit(trials))
         sides.append(Side(NAMES[case], [rate], stopped=found.get("stopped")))
         spent += found["cpu_s"]
         if found.get("max_rhat", 1.0) > CONVERGED:
@@ -48,7 +48,7 @@ def measured(case: str, trials: int) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode in (-24, -9) and lines:  # SIGXCPU, or SIGKILL a little later
-        return {"stopped": f"stopped at {LIMIT} CPU s", "cpu_s": float(LIMIT)}
+        return {"stopped": f"stopped at {limit(trials)} CPU s", "cpu_s": float(limit(trials))}
     if done.returncode or not lines:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         return {"failed": said[-1] if said else f"ended with {done.returncode}"}
