@@ -361,7 +361,7 @@ def test_groups_and_subjects_are_recovered(centered):
             compute_convergence_checks=False,
         )  # fmt: skip
     posterior, stats_of = draws["posterior"], draws["sample_stats"]
-    assert float(stats_of["diverging"].mean()) <= 0.001
+    assert int(stats_of["diverging"].sum()) <= 2, "of 600"
     for name, (low, high) in BOX.items():
         assert ((posterior[name] >= low) & (posterior[name] <= high)).all()
     for name, true in {"v_Intercept": truth["v"].mean(), "a_Intercept": truth["a"].mean()}.items():
