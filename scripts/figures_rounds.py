@@ -29,7 +29,8 @@ def main() -> None:
             place = {"method": method, "simulations": int(simulations), "rounds": int(rounds), "observation": number}
             rows.append({**place, "c2st": cell["c2st"], "shift_mean": cell["shift_mean"]})
     table = pd.DataFrame(rows).sort_values(["method", "rounds", "simulations", "observation"])
-    design = report["design"]
+    design, cell = report["design"], ["method", "rounds", "simulations"]
+    table = table[table.groupby(cell)["c2st"].transform("size") == design["observations"]]  # means of the same windows
     panels = plots.budget(table, ax=plots.canvas(rows=1, columns=2, width=3.3, height=2.8)[0])
     caption = (
         "Distance from the exact posterior of a window of 100 sites, by NPE and NLE of its 37 statistics, against the "
