@@ -154,7 +154,8 @@ class Comparison:
         """Say in one sentence whether the learned posteriors may stand for the exact ones."""
         ours, floor, broken = self.learned.summary(), self.floor.summary(), self._broken()
         text = "DIFFERS from" if broken else "agrees with"
-        text += f" the exact posterior on {len(self.trials)} data sets: mean shift {ours['shift_mean']:.3f} sd (floor "
+        sets = "1 data set" if len(self.trials) == 1 else f"{len(self.trials)} data sets"
+        text += f" the exact posterior on {sets}: mean shift {ours['shift_mean']:.3f} sd (floor "
         text += f"{floor['shift_mean']:.3f}), worst {ours['shift_worst']:.2f}, sd ratio {ours['sd_ratio_mean']:.3f}, "
         text += f"C2ST {ours['c2st_mean']:.3f} (floor {floor['c2st_mean']:.3f})"
         if self.sum_error is not None:

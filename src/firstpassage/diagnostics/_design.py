@@ -67,7 +67,7 @@ class Design:
         """Say the size in words, with a warning where draws are not independent."""
         low, high = self.trials
         size = f"{low}" if low == high else f"{low} to {high}"
-        unit = self.unit.removesuffix("s") if high == 1 and self.unit != _SMALL else self.unit
+        unit = self.unit.removesuffix("s") if high == 1 else self.unit
         text = f"{self.datasets} data sets of {size} {unit}, {self.draws} draws each"
         if self.short:
             text += f" ({self.short} data sets have an ESS below {self.draws})"
