@@ -162,10 +162,10 @@ def test_stretches_are_those_of_a_loop():
 def test_noise_of_the_current_that_lasts_is_noticed():
     from firstpassage.pipeline import _lif_recipes
 
-    clean = [MODEL.exact.read(cell(seed=s)) for s in range(6)]
+    clean = [MODEL.exact.read(cell(seed=s)) for s in range(24)]
     odd = _lif_recipes.coloured(MODEL, clean, seed=1)
     flagged = [
         np.mean([not one.ok for one in misspecification(MODEL.exact, some, seed=1, replicates=100)])
         for some in (clean, odd)
     ]
-    assert flagged[0] < 0.4 < flagged[1]
+    assert flagged[0] < 0.15 and flagged[1] > 0.25, "one trace of a cell tells less than traces of the prior"
