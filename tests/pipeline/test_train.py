@@ -155,7 +155,7 @@ def test_a_real_training_can_be_loaded(tmp_path, monkeypatch, chosen):
     monkeypatch.setitem(_train._ESTIMATORS, "nre", fp.NRE)
     run = train(TrainSettings(seed=1, **chosen), into=tmp_path / "run")
     assert fp.load(run.path).kind == chosen["method"]
-    assert run.simulations >= chosen["budget"]
+    assert run.simulations >= 0.98 * chosen["budget"], "up to a batch that is not full"
 
 
 def test_of_foraging_decisions_are_learned_unless_statistics_are_asked_for():
