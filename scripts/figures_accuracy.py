@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import drawn
+
 from firstpassage import plots
 
-ROOT = Path(__file__).resolve().parent.parent
-FIGURES = ROOT / "figures"
-STORED = ROOT / "benchmarks" / "results" / "accuracy.json"
+STORED = drawn.ROOT / "benchmarks" / "results" / "accuracy.json"
 MODELS = {
     "gaussian": "normal draws", "poisson": "counts", "ddm": "drift-diffusion model", "foraging": "patch foraging",
     "lif": "integrate-and-fire neuron",
@@ -30,11 +30,10 @@ PLAIN = "#8C8C8C"  # of marks that explain the legend
 def main() -> None:
     """Draw, and say what was written."""
     if not STORED.exists():
-        print(f"no {STORED.relative_to(ROOT)}: the figure is not drawn. Run make bench-long STUDIES=accuracy.")
+        print(f"no {STORED.relative_to(drawn.ROOT)}: the figure is not drawn. Run make bench-long STUDIES=accuracy.")
         return
-    FIGURES.mkdir(exist_ok=True)
     for path in draw(json.loads(STORED.read_text())):
-        print(path.relative_to(ROOT))
+        print(path.relative_to(drawn.ROOT))
 
 
 def draw(record: dict[str, Any]) -> Iterator[Path]:
@@ -54,8 +53,7 @@ def draw(record: dict[str, Any]) -> Iterator[Path]:
         "are published settings. Dotted: the stated accuracy; grey: up to that of a second exact run. Data sets: "
         f"{sets}; seed {record['design']['seed']}."
     )
-    target = plots.save(panels[0].figure, FIGURES / "accuracy-cost.png", numbers=numbers, caption=caption)
-    yield from (target, target.with_suffix(".json"))
+    yield from drawn.written(panels, "accuracy-cost", numbers, caption)
 
 
 def cells(record: dict[str, Any], model: str) -> dict[str, Any]:

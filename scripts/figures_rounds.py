@@ -8,14 +8,13 @@ Reads benchmarks/results/rounds.json; writes figures/rounds.png and its numbers.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+import drawn
 import pandas as pd
 
 from firstpassage import plots
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS, FIGURE = ROOT / "benchmarks" / "results" / "rounds.json", ROOT / "figures" / "rounds.png"
+RESULTS = drawn.ROOT / "benchmarks" / "results" / "rounds.json"
 TASK = "foraging"
 
 
@@ -38,7 +37,8 @@ def main() -> None:
     )
     numbers = {name: table[name].to_numpy() for name in ("simulations", "rounds", "c2st", "shift_mean")}
     numbers["method"] = table["method"].to_list()
-    print(plots.save(panels[0].figure, FIGURE, numbers=numbers, caption=caption).relative_to(ROOT))
+    for path in drawn.written(panels, "rounds", numbers, caption):
+        print(path.relative_to(drawn.ROOT))
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def posteriors() -> Iterator[Path]:
 
 def ppc() -> Iterator[Path]:
     """Draw statistics of the data sets among those that the learned posteriors predict."""
-    panels, numbers = plots.canvas(rows=1, columns=2, width=4.1, height=2.8)[0], {}
+    panels, numbers = _pair(), {}
     for panel, name in zip(panels, MODELS, strict=True):
         ratio = fp.pretrained(name, "nre")
         found = diagnostics.ppc(ratio, draws(name)["nre"], data(name), seed=SEED, replicates=REPLICATES)

@@ -17,15 +17,11 @@ REPEATS = 3
 CALIBRATED, ALONE = 32, 2  # data sets in one call, and one by one
 
 # What is started in a process of its own, to read its largest memory at the end.
-# Linux's ru_maxrss of a new process is at least that of the process that started it.
+# Prints the most memory that a process held. Linux's ru_maxrss of a new process counts the one that started it.
 PEAK = (
-    "import resource"
+    "import resource; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     if sys.platform == "darwin"
-    else "peak = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))"
-) + (
-    "; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    if sys.platform == "darwin"
-    else "; print('peak', peak)"
+    else "print('peak', next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 )
 BASE = "import bayesflow, jax; jax.numpy.zeros(1).block_until_ready()"
 TRAINED = "import firstpassage as fp; fp.NRE(fp.ddm()).fit(budget=1_000_000, seed=1)"

@@ -44,11 +44,12 @@ def versus(ours: str, peer: str, trials: int) -> Row:
 @cache
 def measured(case: str, trials: int) -> dict[str, Any]:
     """Run a case in a new process, once for all rows that need it."""
+    most = limit(trials)
     command = [sys.executable, str(PROGRAM), "--case", case, "--trials", str(trials)]
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode in (-24, -9) and lines:  # SIGXCPU, or SIGKILL a little later
-        return {"stopped": f"stopped at {limit(trials)} CPU s", "cpu_s": float(limit(trials))}
+        return {"stopped": f"stopped at {most} CPU s", "cpu_s": float(most)}
     if done.returncode or not lines:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         return {"failed": said[-1] if said else f"ended with {done.returncode}"}
