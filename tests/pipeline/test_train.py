@@ -59,6 +59,17 @@ class Passing(fp.NPE):
         return self
 
 
+class Towards(fp.NPE):
+    """Stand in for NPE in rounds: note for how many trials it is."""
+
+    card = {"rounds": {"simulations": [2500, 2500]}}
+
+    def fit(self, *, budget, seed, into, progress, observed, rounds):
+        row = {"epoch": 1, "pairs": self.trials[1] * self.passes, "loss": rounds, "validation_loss": self.trials[0]}
+        pd.DataFrame([row]).to_csv(into / "history.csv", index=False)
+        return self
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setitem(_train._ESTIMATORS, "nre", Halting)
@@ -98,6 +109,15 @@ def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path):
     events = []
     train(TrainSettings(budget=20_000), into=tmp_path, force=True, progress=events.append)
     assert [event["epoch"] for event in events] == [1, 2], "force starts anew"
+
+
+def test_rounds_of_npe_are_for_the_number_of_trials_observed(tmp_path, monkeypatch):
+    monkeypatch.setitem(_train._ESTIMATORS, "npe", Towards)
+    pd.DataFrame({"rt": [0.6, 0.7, 0.9], "response": [1, -1, 1]}).to_csv(tmp_path / "data.csv", index=False)
+    settings = TrainSettings(method="npe", budget=5000, rounds=2, observed=str(tmp_path / "data.csv"))
+    last = train(settings, into=tmp_path / "run").history.iloc[-1]
+    assert (last["loss"], last["validation_loss"]) == (2, 3)
+    assert settings.trials is None and "--trials" not in settings.options
 
 
 def test_without_a_budget_the_number_of_simulations_decides(tmp_path, monkeypatch):
